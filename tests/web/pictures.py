@@ -11,10 +11,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from modelwave_shared import topics
-from tests.controller.observing_fleet import WINDOW, ObservingFleet, judging
-from tests.controller.rollout_world import FLEET, World
+from tests.controller.observing_fleet import NEW, OLD, WINDOW, ObservingFleet, judging
+from tests.controller.rollout_world import FLEET, TARGET, World
 from tests.web.chromium import Chromium
 from tests.web.served import served
+from tests.web.shelved import BOARD, shelve_keywords
 
 DEVICES = 200
 WINDOWS = 14  # until the second stage has been looked at some times
@@ -25,12 +26,15 @@ PAGES = {
     "fleet": "/",
     "rollouts": "/rollouts",
     "rollout": "/rollouts/2",
+    "releases": "/releases",
+    "release": "/releases/digits/2",
     "devices": "/devices",
     "device": "/devices/d0",
     "log": "/log",
 }
 FORM = {
     "#release": "2",
+    "#targets": TARGET,
     "#stages": "6, 20, 50, 100",
     "#soak": "4h",
     "#approval": "3",
@@ -43,6 +47,8 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as work, Chromium() as browser:
         with under_way(Path(work, "under-way")) as world, served(world) as url:
             log_in(browser, url)
+            drawn = f"{url}/api/v1/models/digits/releases/2/arenas/{BOARD}"
+            browser.go(drawn)  # answers when the picture of the arena is there
             for name, path in PAGES.items():
                 for width, most in SIZES:
                     browser.screen(width)
@@ -65,15 +71,21 @@ def log_in(browser: Chromium, url: str) -> None:
     browser.press("main button")
 
 
+def keywords(world: World) -> ObservingFleet:
+    """Both releases are on the shelf, and all devices run the old one."""
+    fleet = ObservingFleet(world)
+    fleet.bring_old(**shelve_keywords(world, OLD, 951_000))
+    fleet.signed = shelve_keywords(world, NEW, 968_000)
+    return fleet
+
+
 @contextmanager
 def before(folder: Path) -> Iterator[World]:
     """All devices run the old release, and measure it."""
     with closing(World(folder, devices=DEVICES)) as world:
-        fleet = ObservingFleet(world)
-        fleet.bring_old()
+        fleet = keywords(world)
         for window in range(8, 0, -1):
             fleet.observe(age=(window - 1) * WINDOW + 1)
-        world.shelve(2)
         yield world
 
 
@@ -83,8 +95,7 @@ def under_way(folder: Path) -> Iterator[World]:
         shutil.rmtree(world.home.path / "offline")  # as they should be elsewhere
         for device in world.devices:
             world.inbox.put(topics.presence(FLEET, device), b"online")
-        fleet = ObservingFleet(world)
-        fleet.bring_old()
+        fleet = keywords(world)
         fleet.idle = {AWAY, UNHEALTHY}
         fleet.begin(judging(*GATES))
         for _ in range(WINDOWS):

@@ -12,14 +12,20 @@ from tests.controller.observing_fleet import ObservingFleet, judging
 from tests.controller.rollout_world import World, newest, quick
 from tests.web.page_reader import PageReader
 from tests.web.served import served
+from tests.web.shelved import shelve_keywords
 
-PAGES = ("/", "/rollouts", "/rollouts/1", "/start", "/devices", "/devices/d0", "/log")
+PAGES = (
+    *("/", "/rollouts", "/rollouts/1", "/start", "/devices", "/devices/d0", "/log"),
+    *("/releases", "/releases/digits", "/releases/digits/2"),
+)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A judged rollout of which the first stage has been looked at."""
     made = World(tmp_path_factory.mktemp("page"), devices=50)
+    made.shelve(1)
+    shelve_keywords(made, 2, 930_000)
     fleet = ObservingFleet(made)
     fleet.begin(judging("accuracy >= baseline - 0.05"))
     for _ in range(6):

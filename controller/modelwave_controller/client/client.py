@@ -12,6 +12,7 @@ do. What creates is done once, also where a first try got no answer.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
+from pathlib import Path
 from typing import Any
 
 from modelwave_controller.api import devices, fleet, releases, rollouts, starts, targets
@@ -25,7 +26,7 @@ from modelwave_controller.results.device_history import DeviceHistory
 from modelwave_controller.results.devices import Forgotten
 from modelwave_controller.results.fleet import Fleet
 from modelwave_controller.results.log import LogEntry
-from modelwave_controller.results.releases import Release
+from modelwave_controller.results.releases import Added, Release
 from modelwave_controller.results.report import RolloutReport
 from modelwave_controller.results.rollouts import Entry, Promoted, Status
 from modelwave_controller.results.starts import DryRun, LintedStage, Started
@@ -46,6 +47,9 @@ class _Group:
 
     def _ask(self, call: Call[AskedT, AnswerT], **said: Any) -> AnswerT:
         return self._remote.ask(call, call.say(**said))
+
+    def _send(self, call: Call[AskedT, AnswerT], file: Path | str, **said: Any) -> AnswerT:
+        return self._remote.ask(call, call.say(**said), Path(file))
 
 
 class Rollouts(_Group):
@@ -186,6 +190,12 @@ class Releases(_Group):
     def show(self, model: str, release: str | int, target: str | None = None) -> Found:
         """Returns the release for each of its targets, or for one."""
         return self._ask(releases.SHOW, model=model, release=str(release), target=target)
+
+    def add(self, bundle: Path | str) -> Added:
+        """Adds the release of a bundle that `release create --out` has made: a folder, its
+        manifest, or a tar of it. The same one again changes nothing."""
+        named = str(bundle).encode(errors="replace").decode()
+        return self._send(releases.ADD, bundle, name=named)
 
     def bill_of_materials(
         self, model: str, release: str | int, target: str | None = None

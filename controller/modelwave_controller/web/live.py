@@ -34,14 +34,16 @@ RETRY_MILLISECONDS = 2000  # after which a reader comes again
 FEED = Person("stream", VIEWER)
 
 Known = Callable[[web.Request], Awaitable[Person]]
+Still = Callable[[web.Request, float], Awaitable[Person]]
 DeskOf = Callable[[Person], contextlib.AbstractContextManager[Desk]]
 
 
 class Live:
     """Create it and use it in one event loop."""
 
-    def __init__(self, known: Known, still: Known, desk_of: DeskOf) -> None:
-        """`known` returns who sends a request; `still` does later, and costs them nothing."""
+    def __init__(self, known: Known, still: Still, desk_of: DeskOf) -> None:
+        """`known` returns who sends a request; `still` does after so many seconds, and costs them
+        nothing."""
         self._known = known
         self._still = still
         self._desk_of = desk_of
@@ -74,14 +76,14 @@ class Live:
         await answer.prepare(request)
         loop = asyncio.get_running_loop()
         text = f"retry: {RETRY_MILLISECONDS}\nid: {place}\n\n".encode()
-        looked = written = loop.time()
+        begun = looked = written = loop.time()
         while not self._feed.closed:
             if text and not await _taken(request, answer, text):
                 break
             if text:
                 written = loop.time()
             if loop.time() - looked >= LOOK_SECONDS:
-                if not await self._is_known(request):
+                if not await self._is_known(request, loop.time() - begun):
                     break
                 looked = loop.time()
             text, place = await self._feed.after(wanted, place)
@@ -90,9 +92,9 @@ class Live:
                 text = b":\n\n" if loop.time() - written >= HEARTBEAT_SECONDS else b""
         return answer
 
-    async def _is_known(self, request: web.Request) -> bool:
+    async def _is_known(self, request: web.Request, seconds: float) -> bool:
         try:
-            require(await self._still(request), fleet.STREAM)
+            require(await self._still(request, seconds), fleet.STREAM)
         except (UnknownPersonError, ForbiddenError):
             return False
         return True

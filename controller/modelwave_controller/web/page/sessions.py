@@ -19,6 +19,7 @@ IDLE_SECONDS = 12 * 3600.0
 class Session:
     """person: whose the token was when it was verified last, for what a page says
     csrf: stands in each form of the session's pages: another site cannot read it
+    signed_on: they have no token, but signed on at a proxy, which ends what it began
     used: when it was asked for last, by a clock that nobody can set
     """
 
@@ -27,6 +28,7 @@ class Session:
     person: Person | None = None
     id: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    signed_on: bool = False
 
 
 class Sessions:
