@@ -318,11 +318,6 @@ class ApiSettings(_Settings):
         """Returns (host, port) to listen on; port 0 takes a free one."""
         return listen_address(self.listen)
 
-    @property
-    def prefix(self) -> str:
-        """The path of `url`, below which a reverse proxy has put it."""
-        return urlsplit(self.url).path
-
 
 class DevicesSettings(_Settings):
     """`proof`: what storage/proven.py asks of reports and windows.

@@ -12,7 +12,7 @@ import pytest
 from operator_home import make_home
 
 from modelwave_controller import cli
-from modelwave_controller.cli import device, rollout
+from modelwave_controller.cli import device, release, rollout
 from modelwave_controller.cli.commands import COMMANDS
 from modelwave_controller.cli.later import Place
 from modelwave_controller.storage.store import Store
@@ -65,7 +65,10 @@ def test_command_imports_only_what_it_needs(
 
 @pytest.mark.parametrize(
     "command",
-    ["rollout status", "rollout list", "device list", "device show d1", "fleet status"],
+    [
+        *("rollout status", "rollout list", "device list", "device show d1", "fleet status"),
+        "release list",
+    ],
 )
 def test_command_at_a_service_imports_neither_database_nor_keys(command: str) -> None:
     where = ["--server", "http://127.0.0.1:1"]
@@ -86,7 +89,8 @@ def test_help_lists_all_commands() -> None:
     "place",
     [
         one
-        for one in [*COMMANDS.values(), *rollout.LATER.values(), *device.LATER.values()]
+        for places in (COMMANDS, rollout.LATER, release.LATER, device.LATER)
+        for one in places.values()
         if one.function
     ],
 )

@@ -16,6 +16,7 @@ from modelwave_controller.web.doorman import Doorman
 from modelwave_controller.web.listener import Authenticate, Listener
 from modelwave_controller.web.page.logins import Logins
 from modelwave_controller.web.page.page import Page
+from modelwave_controller.web.public_url import PublicUrl
 from tests.controller.rollout_world import World
 
 
@@ -59,9 +60,12 @@ def listening(
     authenticate: Authenticate,
     holder: Callable[[Callable[[], str], str], Person],
     logins: Logins,
+    public_url: str = "",
     **options: Any,
 ) -> Iterator[str]:
-    """Yields the URL of a listener with these options, and with the page."""
+    """Yields the URL of a listener with these options, and with the page. `public_url`: where a
+    proxy has put it."""
+    public = PublicUrl(public_url)
 
     @contextlib.contextmanager
     def desk_of(person: Person) -> Iterator[Desk]:
@@ -72,9 +76,9 @@ def listening(
     thread.start()
 
     async def begin() -> tuple[Listener, int]:
-        listener = Listener(authenticate, desk_of, **options)
-        page = Page(world.home.config.fleet, holder, desk_of, logins, lambda _request: "")
-        page.add_routes(listener.application)
+        listener = Listener(authenticate, desk_of, prefix=public.prefix, **options)
+        page = Page(world.home.config.fleet, holder, desk_of, logins, lambda _request: "", public)
+        page.add_routes(listener.add)
         return listener, await listener.start("127.0.0.1", 0)
 
     try:

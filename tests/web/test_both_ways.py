@@ -9,6 +9,10 @@ import pytest
 from typer.main import get_command
 
 from modelwave_controller import cli
+from modelwave_controller.people import token_text, tokens
+from modelwave_controller.people.token_text import TokenText
+from modelwave_controller.storage import enrolled
+from modelwave_controller.storage.enrolled import Waiting
 from tests.controller.rollout_world import World, quick
 from tests.web.served import served
 
@@ -30,7 +34,7 @@ WAYS = [
     ["rollout", "promote", "1"],
     ["rollout", "approve", "1"],
     ["rollout", "abort", "1"],
-    ["rollout", "retry", "--device", "d-1"],
+    ["rollout", "retry", "--device", "d1"],
     ["rollout", "revert", "digits"],
     ["rollout", "start", "digits", "2", "--target", "linux-cpu", "--seed", "7"],
     ["rollout", "start", "digits", "v2", "--supersede", "better", "--seed", "7", "--json"],
@@ -48,6 +52,19 @@ WAYS = [
     ["fleet", "deployments", "--json", "--since", "1d", "--model", "digits"],
     ["fleet", "status"],
     ["fleet", "status", "--json"],
+    ["release", "list"],
+    ["release", "list", "--json"],
+    ["release", "show", "digits", "v2"],
+    ["release", "show", "digits", "2", "--target", "linux-cpu", "--json"],
+    ["release", "show", "digits", "2", "--target", "rp2040"],
+    ["release", "show", "digits", "9"],
+    ["release", "show", "No", "9"],
+    ["release", "sbom", "digits", "2"],
+    ["target", "list"],
+    ["target", "list", "--json"],
+    ["target", "show", "rp2040"],
+    ["target", "show", "linux-cpu", "--json"],
+    ["target", "show", "linux"],
     ["alert", "list"],
     ["alert", "test", "on-call"],
     ["device", "list"],
@@ -55,25 +72,62 @@ WAYS = [
     ["device", "list", "--target", "rp2040"],
     ["device", "list", "--offline"],
     ["device", "list", "--tag", "No"],
-    ["device", "show", "d-0"],
-    ["device", "show", "d-77"],
-    ["device", "show", "d-0", "--json"],
-    ["device", "tag", "d-0", "d-1", "--add", "canary"],
-    ["device", "tag", "d-0"],
-    ["device", "tag", "d-0", "--add", "a", "--remove", "a"],
-    ["device", "forget", "d-0", "--json"],
-    ["device", "forget", "d-77"],
+    ["device", "show", "d0"],
+    ["device", "show", "d77"],
+    ["device", "show", "d0", "--json"],
+    ["device", "list", "--named", "d1", "--outcome", "SUCCEEDED"],
+    ["device", "list", "--outcome", "BROKEN"],
+    ["device", "history", "d0"],
+    ["device", "history", "d0", "--json"],
+    ["device", "history", "d77"],
+    ["device", "tag", "d0", "d1", "--add", "canary"],
+    ["device", "tag", "d0"],
+    ["device", "tag", "d0", "--add", "a", "--remove", "a"],
+    ["device", "forget", "d0", "--json"],
+    ["device", "forget", "d77"],
+    ["device", "approve", "new-1"],
+    ["device", "approve", "new-1", "--json"],
+    ["device", "approve", "d0"],
+    ["device", "approve", "No"],
+    ["device", "revoke", "d0", "d1"],
+    ["device", "revoke", "d0", "--json"],
+    ["device", "revoke", "d77"],
+    ["clock", "show"],
+    ["clock", "show", "--json"],
+    ["clock", "accept", "it was synchronised"],
+    ["clock", "accept", " "],
+    ["log", "verify"],
+    ["log", "verify", "--json"],
+    ["log", "verify", "--head", "1:" + "0" * 64],
+    ["log", "verify", "--head", "7"],
+    ["log", "prune"],
+    ["log", "prune", "--older-than", "1s", "--dry-run"],
+    ["log", "prune", "--json"],
+    ["recover"],
+    ["recover", "--json"],
+    ["recover", "digits", "--to", "5000"],
+    ["recover", "digits", "--to", "5000", "--yes"],
+    ["recover", "digits", "--yes", "--json"],
+    ["recover", "letters"],
+    ["token", "list"],
+    ["token", "list", "--all", "--json"],
+    ["token", "create", "eve", "--role", "viewer"],
+    ["token", "create", "eve", "--role", "admin", "--expires", "2h", "--json"],
+    ["token", "create", "Eve", "--role", "viewer"],
+    ["token", "create", "eve", "--role", "root"],
+    ["token", "revoke", "ada"],
+    ["token", "revoke", "BBBBBBBB", "--json"],
+    ["token", "revoke", "nobody"],
+    ["token", "revoke", TokenText("BBBBBBBB", "A" * 43).text],
 ]
 
 # Done at a home alone: with its files, its keys or its database, or as a process of the service.
 # `modelwave --server` refuses them.
 AT_HOME = """
     backup FILE; broker check; ca api HOST; ca controller; ca init; ca server HOST;
-    clock accept why; clock show;
-    device approve d; device enrol d --out here; device revoke d; ingest 1; key rotate order;
-    log prune; log verify; recover; release add BUNDLE; release list; release sbom digits 1;
-    release show digits 1; root publish FILE; serve; target add FILE; target list;
-    target show rp2040; token create ada --role admin; token list; token revoke ada
+    device enrol d --out here; ingest 1; key rotate order;
+    log prune --vacuum; recover --restored; release add BUNDLE; root publish FILE; serve;
+    target add FILE
 """
 # They ask no controller: they work on files that they are given, or make a new home.
 ALONE = """
@@ -103,9 +157,9 @@ def every_command() -> set[str]:
 
 
 def test_every_command_is_known_to_go_one_way_or_both() -> None:
-    known = {" ".join(words[:2]) for words in WAYS} | {FOLLOWS}
     commands = every_command()
-    for words in (line.split() for line in listed(AT_HOME)):
+    known = {FOLLOWS}
+    for words in [*WAYS, *(line.split() for line in listed(AT_HOME))]:
         known.add(" ".join(words[:2]) if " ".join(words[:2]) in commands else words[0])
     assert known | set(listed(ALONE)) == commands
 
@@ -120,6 +174,18 @@ def test_what_works_on_a_home_is_refused_at_a_service(
     assert list(tmp_path.iterdir()) == []
 
 
+def fleet(folder: Path) -> World:
+    """A fleet with all that the commands are about."""
+    world = World(folder, devices=4)
+    world.start(1, quick(50, 100))
+    world.tick()
+    world.shelve(2)
+    with world.store.write() as connection:
+        tokens.make(connection, "ada", "approver", 86400, world.now, "adam@desk")
+        enrolled.put_waiting(connection, [Waiting("new-1", "linux-cpu", 3, 1.0, 2.0)])
+    return world
+
+
 @pytest.mark.parametrize("words", WAYS, ids=" ".join)
 def test_a_command_says_the_same_both_ways(
     words: list[str],
@@ -128,12 +194,12 @@ def test_a_command_says_the_same_both_ways(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MODELWAVE_TOKEN", "admin")
+    monkeypatch.setattr("modelwave_controller.cli.doors.actor", lambda: "some-admin")
     found = []
     for way in ("home", "server"):
-        world = World(tmp_path / "world", devices=4)
-        world.start(1, quick(50, 100))
-        world.tick()
-        world.shelve(2)
+        drawn = iter(TokenText(letter * 8, letter * 43) for letter in "BCDF")
+        monkeypatch.setattr(token_text, "draw", drawn.__next__)
+        world = fleet(tmp_path / "world")
         with served(world) as url:
             where = ["--home", str(world.home.path)] if way == "home" else ["--server", url]
             monkeypatch.setattr("time.time", lambda now=world.now: now)

@@ -4,7 +4,6 @@ import gzip
 import json
 import logging
 import socket
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,26 +12,17 @@ import pytest
 from modelwave_controller.api.problem import MEDIA_TYPE, Problem
 from modelwave_controller.people import tokens
 from modelwave_controller.web import listener
-from tests.controller.rollout_world import World, quick
+from tests.controller.rollout_world import World
 from tests.web.asking import Answer, ask
-from tests.web.served import served, served_to_tokens
+from tests.web.served import served_to_tokens
 
 PAUSE, DEVICES, LOG = "/api/v1/rollouts/1/pause", "/api/v1/devices", "/api/v1/log"
 OPENAPI = "/api/v1/openapi.json"
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    world = World(tmp_path_factory.mktemp("bounds"), devices=2)
-    world.start(1, quick(50, 100))
-    yield world
-    world.close()
-
-
-@pytest.fixture(scope="module")
-def url(world: World) -> Iterator[str]:
-    with served(world) as url:
-        yield url
+def url(shared_url: str) -> str:
+    return shared_url
 
 
 def require_problem(answer: Answer, status: int) -> str:
@@ -190,17 +180,17 @@ def test_each_answer_has_the_headers_that_keep_browsers_from_more(
 
 
 def test_no_log_has_a_token(
-    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    shared_world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:
         raise RuntimeError("a bug")
 
-    with world.store.write() as connection:
-        made = tokens.make(connection, "ci", "operator", 3600, world.now, "eve@desk")
+    with shared_world.store.write() as connection:
+        made = tokens.make(connection, "ci", "operator", 3600, shared_world.now, "eve@desk")
     text = made.secret.text
     wrong = text[:-8] + "00000000"
     caplog.set_level(logging.DEBUG)
-    with served_to_tokens(world) as url:
+    with served_to_tokens(shared_world) as url:
         assert ask(url, "GET", DEVICES, token=text).status == 200
         assert ask(url, "GET", f"{DEVICES}?token={text}", token=text).status == 422
         assert ask(url, "GET", f"/{text}", token=wrong).status == 404

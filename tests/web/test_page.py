@@ -13,7 +13,7 @@ from tests.controller.rollout_world import World, newest, quick
 from tests.web.page_reader import PageReader
 from tests.web.served import served
 
-PAGES = ("/", "/rollouts", "/rollouts/1", "/devices", "/devices/d0", "/log")
+PAGES = ("/", "/rollouts", "/rollouts/1", "/start", "/devices", "/devices/d0", "/log")
 
 
 @pytest.fixture(scope="module")

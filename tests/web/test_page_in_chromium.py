@@ -12,7 +12,7 @@ from tests.controller.rollout_world import World, newest
 from tests.web.chromium import Chromium
 from tests.web.served import served
 
-PAGES = ("/", "/rollouts", "/rollouts/1", "/devices", "/devices/d0", "/log")
+PAGES = ("/", "/rollouts", "/rollouts/1", "/start", "/devices", "/devices/d0", "/log")
 SCREENS = ((1280, "light"), (390, "dark"))
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 PLAN = """\

@@ -53,6 +53,17 @@ def test_lists_are_iterated_page_by_page(client: Client, world: World) -> None:
     assert list(client.fleet.deployments()) == []
 
 
+def test_releases_and_targets_are_shown(client: Client, world: World) -> None:
+    world.shelve(2)
+    assert [one.manifest["release"] for one in client.releases.list()] == [1, 2]
+    assert list(client.releases.list("letters")) == []
+    (found,) = client.releases.show("digits", "v2")
+    assert client.releases.show("digits", 2, "linux-cpu") == [found]
+    bill = client.releases.bill_of_materials("digits", 2)
+    assert bill["metadata"]["component"]["version"] == "v2"
+    assert client.targets.show("rp2040") in client.targets.list()
+
+
 def test_errors_are_those_of_the_service(client: Client) -> None:
     with pytest.raises(OperatorError, match="there is no rollout yet"):
         client.rollouts.status(7)

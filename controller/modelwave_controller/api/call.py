@@ -56,6 +56,10 @@ class Call(Generic[AskedT, AnswerT]):
     def answer(self) -> TypeAdapter[AnswerT]:
         return TypeAdapter(self.answers)
 
+    def written(self, answer: AnswerT) -> bytes:
+        """Returns the answer as JSON."""
+        return self.answer.dump_json(answer, by_alias=True)
+
     def say(self, **fields: Any) -> AskedT:
         """Returns what a call with these fields says. Raises OperatorError, which names a wrong
         one."""

@@ -9,6 +9,7 @@ import typer
 from modelwave_controller.cli.key_options import ReleaseKeyOption
 from modelwave_controller.cli.options import (
     JsonOption,
+    ModelArgument,
     PassphraseFileOption,
     home_of,
     path,
@@ -39,10 +40,6 @@ from modelwave_shared.words import ONNX
 
 if TYPE_CHECKING:
     from modelwave_controller.operations.running import Beside
-
-ModelArgument = Annotated[
-    str, typer.Argument(metavar="MODEL", show_default=False, help="Name of the model.")
-]
 
 
 def create(

@@ -11,7 +11,7 @@ import typer
 
 from modelwave_controller.api import devices as calls
 from modelwave_controller.api.devices import PAGE
-from modelwave_controller.cli import later
+from modelwave_controller.cli import device_past, later
 from modelwave_controller.cli.amounts import milliseconds, number, percent
 from modelwave_controller.cli.doors import Door, ask, door
 from modelwave_controller.cli.later import Place
@@ -91,6 +91,13 @@ def list_devices(
     trouble: Annotated[
         bool, typer.Option("--trouble", help="Only devices with a trouble, or silent ones.")
     ] = False,
+    named: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only devices with this in their names.")
+    ] = None,
+    outcome: Annotated[
+        str | None,
+        typer.Option(metavar="WORD", help="Only devices with this last answer, such as FAILED."),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(min=1, show_default="all", help="At most as many; --after goes on."),
@@ -110,6 +117,8 @@ def list_devices(
         "not_on": not_on,
         "offline": offline,
         "trouble": trouble,
+        "named": named,
+        "outcome": outcome,
     }
     with door(ctx) as there:
         found = _Listed(there, filters, after, limit)
@@ -210,6 +219,22 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
         say("")
         show(table(observed, [_observed(one) for one in found["observed"]]))
     _warn(found["problem"])
+
+
+@app.command("history")
+def show_history(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = False) -> None:
+    """Show what a device should run now, what it answered to its orders, what it measured in the
+    last two days, and what was done to it.
+
+    `fleet deployments --device DEVICE` says from when to when it ran which release; it reads the
+    whole log."""
+    require(fields.name, device, "DEVICE")
+    with door(ctx) as there:
+        found = ask(there, calls.HISTORY, device=device)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        device_past.print_history(found)
 
 
 @app.command("tag")

@@ -14,15 +14,18 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import Any
 
-from modelwave_controller.api import devices, fleet, rollouts, starts
+from modelwave_controller.api import devices, fleet, releases, rollouts, starts, targets
 from modelwave_controller.api.call import AnswerT, AskedT, Call
 from modelwave_controller.client import contexts
 from modelwave_controller.client.remote import Remote
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.models.targets import Target
 from modelwave_controller.results.deployments import Deployment
+from modelwave_controller.results.device_history import DeviceHistory
 from modelwave_controller.results.devices import Forgotten
 from modelwave_controller.results.fleet import Fleet
 from modelwave_controller.results.log import LogEntry
+from modelwave_controller.results.releases import Release
 from modelwave_controller.results.report import RolloutReport
 from modelwave_controller.results.rollouts import Entry, Promoted, Status
 from modelwave_controller.results.starts import DryRun, LintedStage, Started
@@ -32,6 +35,8 @@ ENDS = (*FINAL, HELD, UNKNOWN)  # of `wait`: it goes on from none of them by its
 EVERY_SECONDS = 2.0
 
 Entries = list[Entry]
+Found = list[Release]
+Known = list[Target]
 Plan = dict[str, Any]  # as in a file (docs/operations.md, "A plan in a file")
 
 
@@ -140,8 +145,8 @@ class Rollouts(_Group):
 
 class Devices(_Group):
     def list(self, **only: Any) -> Iterator[dict[str, Any]]:
-        """Yields the devices to which all of it applies, by name: target, tag, model, not_on,
-        offline, trouble."""
+        """Yields the devices to which all of it applies, by name: named, target, tag, model,
+        not_on, outcome, offline, trouble."""
         page = self._ask(devices.LIST, **only)
         while True:
             yield from page.devices
@@ -152,6 +157,9 @@ class Devices(_Group):
     def show(self, device: str) -> dict[str, Any]:
         return self._ask(devices.SHOW, device=device)
 
+    def history(self, device: str) -> DeviceHistory:
+        return self._ask(devices.HISTORY, device=device)
+
     def tag(
         self, names: Sequence[str], add: Sequence[str] = (), remove: Sequence[str] = ()
     ) -> dict[str, Any]:
@@ -161,6 +169,36 @@ class Devices(_Group):
 
     def forget(self, device: str) -> Forgotten:
         return self._ask(devices.FORGET, device=device)
+
+
+class Releases(_Group):
+    """`release` is a number, or else a version."""
+
+    def list(self, model: str | None = None) -> Iterator[Release]:
+        """Yields the releases of one model or of all, by model, number and target."""
+        page = self._ask(releases.LIST, model=model)
+        while True:
+            yield from page.releases
+            if not page.next:
+                return
+            page = self._ask(releases.LIST, model=model, cursor=page.next)
+
+    def show(self, model: str, release: str | int, target: str | None = None) -> Found:
+        """Returns the release for each of its targets, or for one."""
+        return self._ask(releases.SHOW, model=model, release=str(release), target=target)
+
+    def bill_of_materials(
+        self, model: str, release: str | int, target: str | None = None
+    ) -> dict[str, Any]:
+        return self._ask(releases.SBOM, model=model, release=str(release), target=target)
+
+
+class Targets(_Group):
+    def list(self) -> Known:
+        return self._ask(targets.LIST)
+
+    def show(self, target: str) -> Target:
+        return self._ask(targets.SHOW, target=target)
 
 
 class WholeFleet(_Group):
@@ -207,6 +245,8 @@ class Client:
         OperatorError for a wrong URL, also for one that would send the token in clear text."""
         self.remote = Remote(url, token, ca)
         self.rollouts = Rollouts(self.remote)
+        self.releases = Releases(self.remote)
+        self.targets = Targets(self.remote)
         self.devices = Devices(self.remote)
         self.fleet = WholeFleet(self.remote)
         self.log = Log(self.remote)

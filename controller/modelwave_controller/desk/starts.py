@@ -1,7 +1,8 @@
 """Does the calls that begin a rollout, or say what one would do."""
 
 from modelwave_controller.api import starts as calls
-from modelwave_controller.desk.desk import Desk, does
+from modelwave_controller.desk.desk import Desk
+from modelwave_controller.desk.doing import as_it_is, does
 from modelwave_controller.operations import begin, linted, starting
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.releases.catalog import Releases
@@ -27,7 +28,8 @@ def lint(_desk: Desk, asked: calls.Lint) -> list[LintedStage]:
 
 
 def _request(desk: Desk, asked: calls.Start) -> tuple[Releases, Request]:
-    releases = Releases(desk.home)
+    home = as_it_is(desk.home)
+    releases = Releases(home)
     found = releases.find(asked.model, asked.release)
     releases.require_sound(found)
     if asked.start_at is not None:
@@ -39,7 +41,7 @@ def _request(desk: Desk, asked: calls.Start) -> tuple[Releases, Request]:
         asked.plan or make_plan({}),
         asked.seed,
         asked.lift_ban,
-        desk.home.root.epoch,
+        home.root.epoch,
         accept_blind=asked.accept_blind,
         start_at=asked.start_at,
         supersede=asked.supersede,

@@ -10,10 +10,11 @@ one with its number or version is refused. Files are stored before the manifest 
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 from modelwave_controller import disk
-from modelwave_controller.errors import OperatorError, TrustError
+from modelwave_controller.errors import NotFoundError, OperatorError, TrustError
 from modelwave_controller.home import Home
 from modelwave_controller.releases import bundles, model_signature, version_name
 from modelwave_controller.releases.bundles import Signed
@@ -45,13 +46,30 @@ class Releases:
             release for folder in _folders(self.home.releases) for release in self._of_model(folder)
         ]
 
+    def page(self, model: str | None, cursor: str, limit: int) -> tuple[list[StoredRelease], str]:
+        """Returns at most `limit` releases, of one model or of all, by model, release and target,
+        and the cursor of the page after these, "" at the end. `cursor` "": the first page. Raises
+        TrustError if one of them cannot be verified."""
+        folders = [self.home.releases / model] if model else _folders(self.home.releases)
+        after = _place_of(cursor) if cursor else None
+        left = (
+            path
+            for folder in folders
+            for path in _manifests(folder)
+            if after is None or _place(path) > after
+        )
+        paths = [*islice(left, limit + 1)]
+        found = [bundles.read_kept(path, self.root, self.earlier) for path in paths[:limit]]
+        last = paths[limit - 1] if len(paths) > limit else None
+        return found, f"{last.parts[-3]}/{last.parts[-2]}/{last.stem}" if last else ""
+
     def find(self, model: str, wanted: str) -> dict[str, StoredRelease]:
         """Returns {target: release} for the release number `wanted` of `model`; for the version, if
         no release has that number. Raises OperatorError if there is none."""
         require(fields.name, model, "MODEL")
         known = self._of_model(self.home.releases / model)
         if not known:
-            raise OperatorError(
+            raise NotFoundError(
                 f"MODEL: this home has no release of {model}; see `modelwave release list`"
             )
         numbered = [release for release in known if wanted == str(release.manifest.release)]
@@ -60,7 +78,7 @@ class Releases:
         if not found:
             names = sorted({(r.manifest.release, r.manifest.version) for r in known})
             shown = ", ".join(f"{number} ({version})" for number, version in names[-5:])
-            raise OperatorError(f"RELEASE: {model} has no release {wanted[:100]}; it has {shown}")
+            raise NotFoundError(f"RELEASE: {model} has no release {wanted[:100]}; it has {shown}")
         return found
 
     def require_sound(self, found: Mapping[str, StoredRelease]) -> None:
@@ -201,9 +219,8 @@ class Releases:
 
     def _kept(self, *folders: Path) -> Iterator[tuple[Path, StoredRelease]]:
         for folder in folders:
-            for number in sorted(_folders(folder), key=lambda number: int(number.name)):
-                for path in sorted(number.glob("*.json")):
-                    yield path, bundles.read_kept(path, self.root, self.earlier)
+            for path in _manifests(folder):
+                yield path, bundles.read_kept(path, self.root, self.earlier)
 
     def _keep(self, place: Path, signed: StoredRelease) -> bool:
         """Stores the envelope unless one with enough signatures exists; returns whether it did."""
@@ -214,6 +231,21 @@ class Releases:
         path.parent.mkdir(parents=True, exist_ok=True)
         disk.replace(path, signed.envelope)
         return True
+
+
+def _manifests(model: Path) -> Iterator[Path]:
+    for number in sorted(_folders(model), key=lambda number: int(number.name)):
+        yield from sorted(number.glob("*.json"))
+
+
+def _place(path: Path) -> tuple[str, int, str]:
+    """Returns by what a manifest's file is sorted."""
+    return path.parts[-3], int(path.parts[-2]), path.name
+
+
+def _place_of(cursor: str) -> tuple[str, int, str]:
+    model, number, target = cursor.split("/")
+    return model, int(number), f"{target}.json"
 
 
 def _folders(path: Path) -> list[Path]:

@@ -124,7 +124,7 @@ class Listener:
 
     def _answer(self, call: AnyCall, asked: Any, person: Person) -> bytes:
         with self._desk_of(person) as desk:
-            return call.answer.dump_json(desk.ask(call, asked))
+            return call.written(desk.ask(call, asked))
 
     def _once(self, call: AnyCall, asked: Any, person: Person, key: str) -> once.Answer:
         with self._desk_of(person) as desk:
@@ -135,10 +135,12 @@ class Listener:
 
 
 def _tagged(request: web.Request, body: bytes) -> web.Response:
-    """Returns the answer with an ETag, or 304 if who asks has it."""
+    """Returns the answer; that to a GET with an ETag, or 304 if who asks has it."""
+    if request.method not in ("GET", "HEAD"):
+        return web.Response(body=body, content_type="application/json")
     tag = '"' + hashlib.sha256(body).hexdigest()[:32] + '"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if request.method in ("GET", "HEAD") and request.headers.get("If-None-Match") == tag:
+    if request.headers.get("If-None-Match") == tag:
         return web.Response(status=304, headers=headers)
     return web.Response(body=body, content_type="application/json", headers=headers)
 

@@ -121,13 +121,16 @@ class Live:
 
 
 async def _taken(request: web.Request, answer: web.StreamResponse, text: bytes) -> bool:
-    """Sends the text; returns whether the reader takes it. If not, its connection is ended."""
+    """Sends the text; returns whether the reader takes it. If not, its connection is ended; it may
+    have left."""
     try:
         async with asyncio.timeout(UNTAKEN_SECONDS):
             await answer.write(text)
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
+        return False
+    except ConnectionError:
         return False
     return True
 

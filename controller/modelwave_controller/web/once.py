@@ -109,7 +109,7 @@ def do(desk: Desk, call: Call[Any, Any], asked: Any, key: str) -> Answer:
         return found is not None and found.run == run
 
     keyed = dataclasses.replace(desk, store=desk.store.noting(claim))
-    answer = _done(lambda: call.answer.dump_json(keyed.ask(call, asked)), is_done)
+    answer = _done(lambda: call.written(keyed.ask(call, asked)), is_done)
     if call.secret and answer.status == DONE:
         return answer
     try:

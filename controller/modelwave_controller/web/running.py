@@ -22,6 +22,7 @@ from modelwave_controller.web.listener import BOUNDS, Listener
 from modelwave_controller.web.page.logins import Logins
 from modelwave_controller.web.page.page import Page
 from modelwave_controller.web.proxy import Proxies
+from modelwave_controller.web.public_url import PublicUrl
 
 AGAIN_SECONDS = 5.0  # between two tries to listen
 
@@ -48,16 +49,16 @@ async def listening(
     host, port = settings.address
 
     async def begin() -> tuple[Listener, str]:
-        logins = Logins(home.config.fleet)
+        logins, public = Logins(home.config.fleet), PublicUrl(settings.url)
         proxies = Proxies(bool(settings.url), settings.proxies)
         doorman = Doorman(store, clock, logins.token_of, proxies=proxies)
         # All that a proxy brings comes from its address.
         bounds = Bounds(BOUNDS.all, BOUNDS.all, BOUNDS.all) if settings.url else BOUNDS
         listener = Listener(
-            doorman.person, desk_of, bounds, still=doorman.still, prefix=settings.prefix
+            doorman.person, desk_of, bounds, still=doorman.still, prefix=public.prefix
         )
-        page = Page(home.config.fleet, doorman.holder, desk_of, logins, doorman.address)
-        page.add_routes(listener.application)
+        page = Page(home.config.fleet, doorman.holder, desk_of, logins, doorman.address, public)
+        page.add_routes(listener.add)
         Watched(vitals, store, clock).add_routes(listener.application)
         try:
             bound = await listener.start(host, port, tls)

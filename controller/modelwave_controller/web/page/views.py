@@ -9,17 +9,19 @@ from typing import Any, NamedTuple
 from modelwave_controller.api import devices as device_calls
 from modelwave_controller.api import fleet as fleet_calls
 from modelwave_controller.api import rollouts as rollout_calls
+from modelwave_controller.api import starts as start_calls
 from modelwave_controller.api.call import Call
 from modelwave_controller.operations import device_words, troubles
 from modelwave_controller.operations.device_words import doing
 from modelwave_controller.rollout.state import FINAL
-from modelwave_controller.web.page import acts, tiles
+from modelwave_controller.web.page import acts, forms, pasts, start_fields, tiles
 from modelwave_controller.web.page.asking import Asking
+from modelwave_shared.words import OUTCOMES
 
 DEVICES, ROLLOUTS = 100, 100  # of a page
 EVENTS, MORE_EVENTS = "100", "1000"
 NEWEST_EVENTS = 12  # beside something else
-FILTERS = ("target", "tag", "model", "not_on", "offline", "trouble")
+FILTERS = ("named", "target", "tag", "model", "not_on", "outcome", "offline", "trouble")
 
 Fields = Mapping[str, str]
 Values = dict[str, Any]
@@ -51,7 +53,11 @@ def rollouts(asking: Asking, _path: Fields, query: Fields) -> Values:
     before = query.get("before", "")
     if before.isdecimal():
         every = [one for one in every if one.rollout < int(before[:18])]
-    return {"rollouts": every[:ROLLOUTS], "more": len(every) > ROLLOUTS}
+    return {
+        "rollouts": every[:ROLLOUTS],
+        "more": len(every) > ROLLOUTS,
+        "may_start": asking.may(start_calls.START),
+    }
 
 
 def rollout(asking: Asking, path: Fields, _query: Fields) -> Values:
@@ -68,6 +74,18 @@ def rollout(asking: Asking, path: Fields, _query: Fields) -> Values:
     }
 
 
+def start(asking: Asking, _path: Fields, query: Fields) -> Values:
+    return {
+        "given": {name: query.get(name, "") for name in start_fields.FIELDS},
+        "default_stages": start_fields.STAGES,
+        "most_characters": start_fields.MAX_PLAN_CHARACTERS,
+        "beside": start_fields.beside,
+        "preview": None,
+        "may_start": asking.may(start_calls.START),
+        "here": "rollouts",
+    }
+
+
 def devices(asking: Asking, _path: Fields, query: Fields) -> Values:
     fields = {name: query.get(name, "").strip() for name in (*FILTERS, "after")}
     found = asking.ask_text(device_calls.LIST, fields | {"limit": str(DEVICES)})
@@ -78,15 +96,24 @@ def devices(asking: Asking, _path: Fields, query: Fields) -> Values:
         "after": fields["after"],
         "next": last if found.more else "",
         "per_page": DEVICES,
+        "outcomes": OUTCOMES,
         "presence": device_words.presence,
         "target_of": device_words.target_of,
+        "done_words": acts.DONE_WITH_DEVICES,
         "now": asking.now,
     }
 
 
 def device(asking: Asking, path: Fields, _query: Fields) -> Values:
+    found = asking.ask_text(device_calls.SHOW, {"device": path["device"]})
+    past = asking.ask(device_calls.HISTORY, device=found["device"])
     return {
-        "device": asking.ask_text(device_calls.SHOW, {"device": path["device"]}),
+        "device": found,
+        "past": past,
+        "measured": pasts.measured(past.windows),
+        "may_act": "target" in found and asking.may(device_calls.TAG),
+        "remove": forms.REMOVE,
+        "done_words": acts.DONE_WITH_DEVICES,
         "doing": doing,
         "presence": device_words.presence,
         "facts": device_words.facts,
@@ -104,6 +131,7 @@ def log(asking: Asking, _path: Fields, query: Fields) -> Values:
 VIEWS = (
     View("/", "fleet.html", fleet_calls.STATUS, fleet),
     View("/rollouts", "rollouts.html", rollout_calls.LIST, rollouts),
+    View("/start", "start.html", start_calls.DRY_RUN, start),
     View("/rollouts/{rollout}", "rollout.html", rollout_calls.STATUS, rollout),
     View("/devices", "devices.html", device_calls.LIST, devices),
     View("/devices/{device}", "device.html", device_calls.SHOW, device),
