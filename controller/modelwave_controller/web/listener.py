@@ -23,7 +23,7 @@ from modelwave_controller.api.problem import MEDIA_TYPE
 from modelwave_controller.connections import Bounds
 from modelwave_controller.desk.desk import Desk
 from modelwave_controller.people.roles import Person
-from modelwave_controller.service.guard import BODY_SECONDS, Guard
+from modelwave_controller.service.guard import BODY_SECONDS, GUARD, Guard, whole_body
 from modelwave_controller.web import answers, once, openapi, said
 from modelwave_controller.web.doorman import require
 from modelwave_controller.web.live import Live
@@ -68,9 +68,11 @@ class Listener:
         self.application = web.Application(
             middlewares=[self._guard.middleware, answers.problems], client_max_size=MAX_BODY_BYTES
         )
+        self.application[GUARD] = self._guard
         self.application.on_response_prepare.append(answers.add_headers)
         self.add(GET, PREFIX + "/openapi.json", self._openapi)
-        live = Live(self._known, partial(self._run, still or self._as_at_first), desk_of)
+        self._still = still or self._as_at_first
+        live = Live(self._known, partial(self._run, self._still), desk_of)
         self.add(GET, PREFIX + fleet.STREAM.path, live.handler, with_head=False)
         self.application.on_shutdown.append(live.close)
         for call in CALLS:
@@ -124,11 +126,13 @@ class Listener:
             require(person, call)
             if call.sends is None:
                 answers.require_readable(request)
-                asked = _asked(call, request, await request.read())
+                asked = _asked(call, request, await whole_body(request))
                 return await self._done(request, call, asked, person, _key(call, request), None)
             asked, key = _asked(call, request, b""), _key(call, request)
             home = await self._run(self._home, person)
             async with self._uploads.taken(request, person, call.sends, home) as taken:
+                # That may have taken hours.
+                require(person := await self._run(self._still, request, 0.0), call)
                 return await self._done(request, call, asked, person, key, taken)
 
         return handler
