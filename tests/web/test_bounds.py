@@ -101,6 +101,13 @@ def test_what_there_is_not_is_not_found(url: str, path: str) -> None:
     require_problem(ask(url, "GET", path), 404)
 
 
+def test_what_anybody_may_ask_for_is_made_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ask(url, "GET", OPENAPI, token="")
+    monkeypatch.setattr(listener.openapi, "document", None)
+    again = ask(url, "GET", OPENAPI, token="", If_None_Match=found.headers["etag"])
+    assert (again.status, again.body) == (304, b"")
+
+
 def test_a_body_that_is_too_long_is_refused(url: str) -> None:
     body = b" " * (listener.MAX_BODY_BYTES + 1)
     assert "1048576 bytes" in require_problem(ask(url, "POST", PAUSE, body), 413)

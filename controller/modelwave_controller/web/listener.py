@@ -7,6 +7,7 @@ they read and write the database.
 
 import asyncio
 import hashlib
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -70,6 +71,7 @@ class Listener:
         )
         self.application[GUARD] = self._guard
         self.application.on_response_prepare.append(answers.add_headers)
+        self._document = b""
         self.add(GET, PREFIX + "/openapi.json", self._openapi)
         self._still = still or self._as_at_first
         live = Live(self._known, partial(self._run, self._still), desk_of)
@@ -169,8 +171,10 @@ class Listener:
         with self._desk_of(person) as desk:
             return once.do(desk, call, asked, key, sent)
 
-    async def _openapi(self, _request: web.Request) -> web.Response:
-        return web.json_response(openapi.document(self._prefix))
+    async def _openapi(self, request: web.Request) -> web.Response:
+        if not self._document:  # once: it takes long, and anybody may ask for it
+            self._document = json.dumps(openapi.document(self._prefix)).encode()
+        return _tagged(request, self._document)
 
 
 def _asked(call: AnyCall, request: web.Request, body: bytes) -> Any:
