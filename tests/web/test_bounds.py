@@ -4,7 +4,10 @@ import gzip
 import json
 import logging
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +17,7 @@ import pytest
 from modelwave_controller.api.problem import MEDIA_TYPE, Problem
 from modelwave_controller.connections import Bounds
 from modelwave_controller.people import tokens
+from modelwave_controller.people.roles import Person
 from modelwave_controller.service import guard
 from modelwave_controller.web import listener
 from tests.controller.rollout_world import World
@@ -145,6 +149,28 @@ def test_forms_that_do_not_come_hold_up_nobody_and_are_ended(
 def test_a_form_that_does_not_come_makes_place_for_who_asks(shared_world: World) -> None:
     with served(shared_world, bounds=Bounds(4, 4, 4)) as url, half_forms(url, 4):
         assert ask(url, "GET", DEVICES).status == 200
+
+
+def test_who_asks_for_much_at_once_holds_up_nobody_else(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, goes_on = listener.Listener._answer, threading.Event()
+
+    def slow(self: listener.Listener, call: Any, asked: Any, person: Person, sent: Any) -> bytes:
+        if person.role == "viewer":
+            goes_on.wait(20)
+        return answer(self, call, asked, person, sent)
+
+    monkeypatch.setattr(listener.Listener, "_answer", slow)
+    with ThreadPoolExecutor(10) as many:
+        asked = [many.submit(ask, url, "GET", DEVICES, token="viewer") for _ in range(10)]
+        try:
+            time.sleep(0.3)
+            assert ask(url, "GET", DEVICES).status == 200
+            assert not any(one.done() for one in asked)
+        finally:
+            goes_on.set()
+        assert {one.result().status for one in asked} == {200}
 
 
 @pytest.mark.parametrize("length", ["8193", ""])

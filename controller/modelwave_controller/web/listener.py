@@ -32,7 +32,7 @@ from modelwave_controller.web.uploads import Taken, Uploads
 
 MAX_BODY_BYTES = 1 << 20
 BOUNDS = Bounds(all=400, by_address=300, waiting_by_address=100)
-AT_ONCE = 8  # calls that run; further ones wait
+AT_ONCE, OF_ONE = 8, 3  # calls that run, and those of one person; further ones wait
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Listener:
         self._desk_of = desk_of
         self._guard = Guard(bounds)
         self._at_once = asyncio.Semaphore(AT_ONCE)
-        self._turns = once.Turns()
+        self._turns, self._shares = once.Turns(), once.Turns(OF_ONE)
         self._uploads = Uploads()
         self.application = web.Application(
             middlewares=[self._guard.middleware, answers.problems], client_max_size=MAX_BODY_BYTES
@@ -149,8 +149,9 @@ class Listener:
         sent: Taken | None,
     ) -> web.StreamResponse:
         if not key:
-            return _tagged(request, await self._run(self._answer, call, asked, person, sent))
-        async with self._turns.turn(person.name, key):
+            async with self._shares.turn(person.name):
+                return _tagged(request, await self._run(self._answer, call, asked, person, sent))
+        async with self._turns.turn(person.name, key), self._shares.turn(person.name):
             return _kept(await self._run(self._once, call, asked, person, key, sent))
 
     def _home(self, person: Person) -> Path:
