@@ -48,6 +48,7 @@ EVERY_SECONDS = 2.0
 Entries = list[Entry]
 Found = list[Release]
 Known = list[Target]
+Fits = list[dict[str, Any]]
 Every = list[ModelReleases]
 Everywhere = list[Standing]
 Plan = dict[str, Any]  # as in a file (docs/operations.md, "A plan in a file")
@@ -238,7 +239,7 @@ class Models(_Group):
     def arena(self, model: str, release: int, target: str) -> Arena:
         return self._ask(models.ARENA, model=model, release=release, target=target)
 
-    def fit(self, file: Path | str, targets: Sequence[str] = ()) -> list[dict[str, Any]]:
+    def fit(self, file: Path | str, targets: Sequence[str] = ()) -> Fits:
         """Returns what a .tflite or .onnx file needs on these targets, or on all, and whether it
         fits: for each an entry as of `modelwave model inspect --json`."""
         named = str(file).encode(errors="replace").decode()
