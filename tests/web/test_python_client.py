@@ -62,6 +62,11 @@ def test_releases_and_targets_are_shown(client: Client, world: World) -> None:
     assert client.releases.show("digits", 2, "linux-cpu") == [found]
     bill = client.releases.bill_of_materials("digits", 2)
     assert bill["metadata"]["component"]["version"] == "v2"
+    (one,) = client.models.list()
+    assert [line.release for line in one.newest] == [2, 1]
+    assert list(client.models.releases("digits")) == one.newest
+    assert [where.target for where in client.models.standing("digits", 2)] == ["linux-cpu"]
+    assert "only a .tflite on a board" in client.models.arena("digits", 2, "linux-cpu").why
     assert client.targets.show("rp2040") in client.targets.list()
 
 
