@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 class Door(Protocol):
     """Answers calls: a Desk, or a Remote."""
 
-    def ask(self, call: Call[AskedT, AnswerT], asked: AskedT) -> AnswerT: ...
+    def ask(
+        self, call: Call[AskedT, AnswerT], asked: AskedT, sent: Path | None = None
+    ) -> AnswerT: ...
 
 
 def door(ctx: typer.Context, tell: "Tell | None" = None) -> AbstractContextManager[Door]:
@@ -40,6 +43,11 @@ def files_door(ctx: typer.Context) -> AbstractContextManager[Door]:
 def ask(there: Door, call: Call[AskedT, AnswerT], **said: Any) -> AnswerT:
     """Asks a call with these fields. Raises OperatorError, which names a wrong one."""
     return there.ask(call, call.say(**said))
+
+
+def send(there: Door, call: Call[AskedT, AnswerT], sent: Path, **said: Any) -> AnswerT:
+    """Asks a call that sends this file. Raises as `ask`."""
+    return there.ask(call, call.say(**said), sent)
 
 
 @contextmanager

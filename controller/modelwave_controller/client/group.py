@@ -1,5 +1,6 @@
 """What the groups of a client's methods share."""
 
+from pathlib import Path
 from typing import Any
 
 from modelwave_controller.api.call import AnswerT, AskedT, Call
@@ -12,3 +13,6 @@ class Group:
 
     def _ask(self, call: Call[AskedT, AnswerT], **said: Any) -> AnswerT:
         return self._remote.ask(call, call.say(**said))
+
+    def _send(self, call: Call[AskedT, AnswerT], file: Path | str, **said: Any) -> AnswerT:
+        return self._remote.ask(call, call.say(**said), Path(file))
