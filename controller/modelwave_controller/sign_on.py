@@ -22,14 +22,16 @@ NAME = f"1 to {MAX_NAME} letters, digits and . _ - + @, with a letter or digit f
 
 _NAME = re.compile(rf"[a-z0-9][a-z0-9._+@-]{{0,{MAX_NAME - 1}}}", re.ASCII)
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,59}", re.ASCII)
+_SPACE = " \t"  # of HTTP; others may be part of a name
 _OTHERS_USE = ("authorization", "cookie", "host", "origin", SECRET_HEADER.lower())
 
 Role = Literal["viewer", "operator", "approver", "admin"]
 
 
 def name_of(text: str) -> str:
-    """Returns the name in its one spelling, "" if it is none."""
-    found = text.strip().lower()
+    """Returns the name in its one spelling, "" if it is none. Other letters become none of ours:
+    the Kelvin sign in small letters is a k."""
+    found = text.strip(_SPACE).lower() if text.isascii() else ""
     return found if _NAME.fullmatch(found) else ""
 
 
@@ -86,7 +88,7 @@ class SignOn(BaseModel):
         none."""
         if name in self.users:
             return self.users[name]
-        theirs = {group.strip() for group in groups.split(",")}
+        theirs = {group.strip(_SPACE) for group in groups.split(",")}
         return next(
             (role for group, role in self.groups.items() if group in theirs), self.others or ""
         )

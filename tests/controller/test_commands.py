@@ -76,7 +76,7 @@ def test_command_imports_only_what_it_needs(
 )
 def test_command_at_a_service_imports_neither_database_nor_keys(command: str) -> None:
     where = ["--server", "http://127.0.0.1:1"]
-    done = ran(*where, *command.split(), MODELWAVE_TOKEN="a token")
+    done = ran(*where, *command.split(), MODELWAVE_TOKEN="a-token")
     said, _, imported = done.stderr.strip().rpartition("\n")
     assert (done.returncode, imported) == (1, "['pydantic']"), said
     assert "not reached" in said

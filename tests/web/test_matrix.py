@@ -44,6 +44,7 @@ MAY = {
     "GET /api/v1/models/{model}": VIEW,
     "GET /api/v1/models/{model}/releases/{release}": VIEW,
     "GET /api/v1/models/{model}/releases/{release}/arenas/{target}": VIEW,
+    "POST /api/v1/fits": OPERATE,
     "GET /api/v1/targets": VIEW,
     "GET /api/v1/targets/{target}": VIEW,
     "GET /api/v1/alerts": VIEW,

@@ -18,7 +18,7 @@ from modelwave_controller.home import ApiSettings
 from modelwave_controller.operations import history
 from modelwave_controller.people import tokens
 from modelwave_controller.people.roles import ROLES, Person
-from modelwave_controller.sign_on import SignOn
+from modelwave_controller.sign_on import SignOn, name_of
 from modelwave_controller.web import doorman
 from modelwave_controller.web.doorman import Doorman
 from modelwave_controller.web.proxy import Proxies
@@ -252,6 +252,17 @@ def test_roles_are_those_of_people_and_the_first_group_counts() -> None:
         "admin",
     ]
     assert made.role_of("eve", "") == made.role_of("eve", "c") == ""
+
+
+@pytest.mark.parametrize(
+    "name", ["mi\u212ae", "mike\u00a0", "\u2003mike", "m\u0131ke", "mike\udca0"]
+)
+def test_a_name_with_another_letter_is_not_that_of_somebody_else(name: str) -> None:
+    """The Kelvin sign is a k in small letters."""
+    assert name_of(" Mike\t") == "mike"
+    assert name_of(name) == ""
+    made = SignOn(secret_file="x", groups_header="X-Groups", groups={"mike": "admin"})
+    assert made.role_of("eve", name) == ""
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,8 @@ def test_a_whole_plan_is_read_as_from_a_file() -> None:
         ({"window": "0s"}, "window", ""),
         ({"approval": "5"}, "approval", "from 1 to 4"),
         ({"approval": "³"}, "approval", "from 1 to 4"),
+        ({"approval": "00019"}, "approval", "from 1 to 4"),
+        ({"plan": "a = " + "9" * 5000}, "plan", "not TOML"),
         ({"another": "true"}, "approval", "name the stages"),
         ({"gates": "accuracy"}, "gates", "accuracy"),
         ({"plan": "stages = 1"}, "plan", "list"),

@@ -15,11 +15,12 @@ import pytest
 from modelwave_controller.api import releases as calls
 from modelwave_controller.client import Remote
 from modelwave_controller.errors import ForbiddenError, OperatorError, TrustError
+from modelwave_controller.people import tokens
 from modelwave_controller.web import uploads
 from tests.controller.rollout_world import World
 from tests.web.asking import Answer, ask
 from tests.web.bundles import bundle, tar
-from tests.web.served import served
+from tests.web.served import served, served_to_tokens
 
 PATH = "/api/v1/releases"
 OCTETS = "application/octet-stream"
@@ -127,6 +128,7 @@ NEEDS = {"flash": 1 << 26, "ram": 1, "kernels": [], "runtime": "tflite", "accele
         (entry(NAME, size=2**31) + END, "at most 2147483647 bytes"),
         (entry(NAME) * 2 + END, "twice"),
         (b"".join(entry(f"{n:064x}") for n in range(17)) + END, "too many"),
+        (entry("d", type=tarfile.DIRTYPE) * 201 + END, "more than 200 entries"),
         (entry("manifest.json", b"x" * 4097) + END, "longer than 4096 bytes"),
         (entry("manifest.json", b"{}") + END, "the bundle/manifest.json: not the DSSE"),
     ],
@@ -245,6 +247,42 @@ def test_no_more_than_a_few_are_taken_at_once_nor_where_the_disk_has_no_room(
         assert send(url, END).status == 429
     monkeypatch.setattr(uploads, "LEFT_BYTES", 1 << 60)
     assert "make room" in send(url, END).json["detail"]
+
+
+def test_there_has_to_be_room_for_all_copies_of_a_bundle(
+    world: World, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = tar(bundle(world, tmp_path / "b"))
+    monkeypatch.setattr(uploads, "LEFT_BYTES", 1000)
+    free = shutil.disk_usage(tmp_path)._replace(free=1000 + 2 * len(body))
+    monkeypatch.setattr(uploads.shutil, "disk_usage", lambda _: free)
+    for head in (f"Content-Length: {len(body)}", "Transfer-Encoding: chunked"):
+        is_chunked = "chunked" in head
+        sent = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n" if is_chunked else body
+        assert spoken(url, head, sent)[1] == (200 if is_chunked else 503)
+    monkeypatch.setattr(uploads, "LEFT_BYTES", 1001)
+    assert spoken(url, head, sent)[1] == 503
+
+
+def test_a_token_that_is_revoked_while_its_file_comes_adds_nothing(
+    world: World, tmp_path: Path
+) -> None:
+    body = tar(bundle(world, tmp_path / "b"))
+    with world.store.write() as connection:
+        made = tokens.make(connection, "ci", "operator", 3600, world.now, "eve@desk")
+    with served_to_tokens(world) as url:
+        place = urlsplit(url).hostname, urlsplit(url).port
+        with socket.create_connection(place, timeout=20) as connection:
+            lines = [f"Authorization: Bearer {made.secret.text}", f"Content-Type: {OCTETS}"]
+            lines += [f"Content-Length: {len(body)}", "Expect: 100-continue", "", ""]
+            said = "\r\n".join([f"POST {PATH} HTTP/1.1", "Host: a", *lines])
+            connection.sendall(said.encode())
+            assert b"100 Continue" in connection.recv(25, socket.MSG_WAITALL)
+            with world.store.write() as writing:
+                tokens.revoke(writing, "ci", world.now, "eve@desk")
+            connection.sendall(body)
+            assert b" 401 " in connection.recv(100)
+    assert not world.home.releases.joinpath("digits", "7").exists()
 
 
 def test_the_client_sends_folders_tars_and_manifests(

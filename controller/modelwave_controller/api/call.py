@@ -40,6 +40,11 @@ class Sent:
     most: int
     bundle: bool = False
 
+    @property
+    def copies(self) -> int:
+        """How often its bytes are on the disk: those of a bundle are unpacked and then stored."""
+        return 3 if self.bundle else 1
+
 
 @dataclass(frozen=True)
 class Call(Generic[AskedT, AnswerT]):

@@ -20,6 +20,7 @@ from modelwave_shared.limits import MAX_BYTES, MAX_ENVELOPE_BYTES
 
 MANIFEST_FILE = "manifest.json"
 MAX_FILES = 16
+MAX_ENTRIES = 200  # with folders and notes: each takes time
 _BLOCK, _CHUNK = tarfile.BLOCKSIZE, 1 << 20
 _MAX_NOTES_BYTES = 65536  # that a tar says of a file beside its head
 _NAME = re.compile(r"[0-9a-f]{64}")
@@ -135,7 +136,7 @@ def unpack(file: BinaryIO, folder: Path, named: str) -> None:
 
 def _entries(file: BinaryIO, what: str) -> Iterator[tarfile.TarInfo]:
     """Yields the plain files; who has read one's bytes goes on."""
-    while True:
+    for _ in range(MAX_ENTRIES):
         block = _read(file, _BLOCK, what)
         if not block.strip(b"\0"):
             return
@@ -154,6 +155,7 @@ def _entries(file: BinaryIO, what: str) -> Iterator[tarfile.TarInfo]:
             _read(file, _whole_blocks(entry.size), what)
         elif not entry.isdir():
             raise OperatorError(f"{what}: {entry.name[:100]!r} is no plain file")
+    raise OperatorError(f"{what}: it has more than {MAX_ENTRIES} entries; send a bundle alone")
 
 
 def _copy(file: BinaryIO, out: BinaryIO, size: int, what: str) -> None:

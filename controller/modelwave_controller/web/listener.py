@@ -7,6 +7,7 @@ they read and write the database.
 
 import asyncio
 import hashlib
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -23,7 +24,7 @@ from modelwave_controller.api.problem import MEDIA_TYPE
 from modelwave_controller.connections import Bounds
 from modelwave_controller.desk.desk import Desk
 from modelwave_controller.people.roles import Person
-from modelwave_controller.service.guard import BODY_SECONDS, Guard
+from modelwave_controller.service.guard import BODY_SECONDS, GUARD, Guard, whole_body
 from modelwave_controller.web import answers, once, openapi, said
 from modelwave_controller.web.doorman import require
 from modelwave_controller.web.live import Live
@@ -31,7 +32,7 @@ from modelwave_controller.web.uploads import Taken, Uploads
 
 MAX_BODY_BYTES = 1 << 20
 BOUNDS = Bounds(all=400, by_address=300, waiting_by_address=100)
-AT_ONCE = 8  # calls that run; further ones wait
+AT_ONCE, OF_ONE = 8, 3  # calls that run, and those of one person; further ones wait
 
 logger = logging.getLogger(__name__)
 
@@ -63,14 +64,17 @@ class Listener:
         self._desk_of = desk_of
         self._guard = Guard(bounds)
         self._at_once = asyncio.Semaphore(AT_ONCE)
-        self._turns = once.Turns()
+        self._turns, self._shares = once.Turns(), once.Turns(OF_ONE)
         self._uploads = Uploads()
         self.application = web.Application(
             middlewares=[self._guard.middleware, answers.problems], client_max_size=MAX_BODY_BYTES
         )
+        self.application[GUARD] = self._guard
         self.application.on_response_prepare.append(answers.add_headers)
+        self._document = b""
         self.add(GET, PREFIX + "/openapi.json", self._openapi)
-        live = Live(self._known, partial(self._run, still or self._as_at_first), desk_of)
+        self._still = still or self._as_at_first
+        live = Live(self._known, partial(self._run, self._still), desk_of)
         self.add(GET, PREFIX + fleet.STREAM.path, live.handler, with_head=False)
         self.application.on_shutdown.append(live.close)
         for call in CALLS:
@@ -124,11 +128,13 @@ class Listener:
             require(person, call)
             if call.sends is None:
                 answers.require_readable(request)
-                asked = _asked(call, request, await request.read())
+                asked = _asked(call, request, await whole_body(request))
                 return await self._done(request, call, asked, person, _key(call, request), None)
             asked, key = _asked(call, request, b""), _key(call, request)
             home = await self._run(self._home, person)
             async with self._uploads.taken(request, person, call.sends, home) as taken:
+                # That may have taken hours.
+                require(person := await self._run(self._still, request, 0.0), call)
                 return await self._done(request, call, asked, person, key, taken)
 
         return handler
@@ -143,8 +149,9 @@ class Listener:
         sent: Taken | None,
     ) -> web.StreamResponse:
         if not key:
-            return _tagged(request, await self._run(self._answer, call, asked, person, sent))
-        async with self._turns.turn(person.name, key):
+            async with self._shares.turn(person.name):
+                return _tagged(request, await self._run(self._answer, call, asked, person, sent))
+        async with self._turns.turn(person.name, key), self._shares.turn(person.name):
             return _kept(await self._run(self._once, call, asked, person, key, sent))
 
     def _home(self, person: Person) -> Path:
@@ -165,8 +172,10 @@ class Listener:
         with self._desk_of(person) as desk:
             return once.do(desk, call, asked, key, sent)
 
-    async def _openapi(self, _request: web.Request) -> web.Response:
-        return web.json_response(openapi.document(self._prefix))
+    async def _openapi(self, request: web.Request) -> web.Response:
+        if not self._document:  # once: it takes long, and anybody may ask for it
+            self._document = json.dumps(openapi.document(self._prefix)).encode()
+        return _tagged(request, self._document)
 
 
 def _asked(call: AnyCall, request: web.Request, body: bytes) -> Any:

@@ -19,6 +19,7 @@ from modelwave_controller.desk.desk import Desk
 from modelwave_controller.errors import BusyError, ForbiddenError, OperatorError, UnknownPersonError
 from modelwave_controller.operations import history
 from modelwave_controller.people.roles import VIEWER, Person
+from modelwave_controller.service.guard import whole_body
 from modelwave_controller.storage.log import Wanted
 from modelwave_controller.storage.store import Store
 from modelwave_controller.web import said
@@ -54,7 +55,7 @@ class Live:
         person = await self._known(request)
         require(person, fleet.STREAM)
         query = list(request.query.items())
-        asked = said.read(fleet.STREAM, {}, query, await request.read())
+        asked = said.read(fleet.STREAM, {}, query, await whole_body(request))
         with self._place(person):
             wanted = Wanted(await asyncio.to_thread(self._number, asked.rollout), asked.answers)
             async with self._feed.following(wanted.answers) as newest:

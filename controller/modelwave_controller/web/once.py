@@ -51,14 +51,15 @@ class Answer(NamedTuple):
 
 
 class Turns:
-    """Lets one request of a key go on at a time; use it in one event loop."""
+    """Lets so many requests of a key go on at a time; use it in one event loop."""
 
-    def __init__(self) -> None:
-        self._locks: dict[tuple[str, str], tuple[asyncio.Lock, list[None]]] = {}
+    def __init__(self, at_once: int = 1) -> None:
+        self._at_once = at_once
+        self._locks: dict[tuple[str, str], tuple[asyncio.Semaphore, list[None]]] = {}
 
     @contextlib.asynccontextmanager
-    async def turn(self, name: str, key: str) -> AsyncIterator[None]:
-        lock, users = self._locks.setdefault((name, key), (asyncio.Lock(), []))
+    async def turn(self, name: str, key: str = "") -> AsyncIterator[None]:
+        lock, users = self._locks.setdefault((name, key), (asyncio.Semaphore(self._at_once), []))
         users.append(None)
         try:
             async with lock:

@@ -56,7 +56,7 @@ class Uploads:
         length = _length(request, sends)
         with self._place(person):
             async with _work_folder(home) as folder:
-                _require_room(folder, length)
+                _require_room(folder, length * sends.copies)
                 await _say_continue(request)
                 path = folder / "sent"
                 with await asyncio.to_thread(open, path, "wb") as file:
@@ -124,6 +124,7 @@ async def _written(request: web.Request, file: BinaryIO, sends: Sent, folder: Pa
             _require_room(folder, 0)
         await asyncio.to_thread(write, chunk)
     await asyncio.to_thread(file.flush)
+    _require_room(folder, size * (sends.copies - 1))
     return digest.hexdigest()
 
 

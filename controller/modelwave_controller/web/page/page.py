@@ -25,6 +25,7 @@ from modelwave_controller.errors import (
     UnknownPersonError,
 )
 from modelwave_controller.people.roles import Person
+from modelwave_controller.service.guard import whole_body
 from modelwave_controller.web import own_requests
 from modelwave_controller.web.page import forms, views
 from modelwave_controller.web.page.asking import Asking
@@ -95,6 +96,8 @@ class Page:
 
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
+                if request.method == POST:  # before it has one of few places
+                    await _require_form(request)
                 async with self._at_once:
                     response = await handler(request)
             except UnknownPersonError:
@@ -267,13 +270,19 @@ class Page:
         )
 
 
-async def _form(request: web.Request) -> dict[str, str]:
-    """Returns the fields of a form, each given once. Raises OperatorError."""
+async def _require_form(request: web.Request) -> None:
+    """Waits for the whole form, of somebody who may be anybody. Raises OperatorError if the body is
+    none, and ConnectionError as `whole_body`."""
     kind = "application/x-www-form-urlencoded"
     if request.content_type != kind:
         raise OperatorError(f"Content-Type: a form is {kind}")
-    if (request.content_length or 0) > MAX_FORM_BYTES:
+    is_long = (request.content_length or 0) > MAX_FORM_BYTES
+    if is_long or len(await whole_body(request)) > MAX_FORM_BYTES:
         raise OperatorError(f"the form: at most {MAX_FORM_BYTES} bytes")
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """Returns the fields of a form that is there, each given once. Raises OperatorError."""
     found: dict[str, str] = {}
     for name, value in (await request.post()).items():
         if name in found or not isinstance(value, str):

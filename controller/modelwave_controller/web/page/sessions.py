@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from modelwave_controller.people.roles import Person
 
-MAX_SESSIONS = 1000
+MAX_SESSIONS, MAX_OF_ONE = 1000, 20  # all, and those with one token
 IDLE_SECONDS = 12 * 3600.0
 
 
@@ -39,9 +39,13 @@ class Sessions:
         self._lock = threading.Lock()
 
     def begin(self, token: str, now: float) -> Session:
-        """Of more than MAX_SESSIONS the one that was not used for the longest time ends."""
+        """Of more than MAX_OF_ONE with this token the one that was not used for the longest time
+        ends, so that nobody logs others out by logging in often; of more than MAX_SESSIONS too."""
         made = Session(token, now)
         with self._lock:
+            its = [id for id, held in self._held.items() if held.token == token]
+            for id in its[: len(its) + 1 - MAX_OF_ONE]:
+                del self._held[id]
             self._held[made.id] = made
             while len(self._held) > MAX_SESSIONS:
                 self._held.popitem(last=False)

@@ -22,7 +22,7 @@ from modelwave_controller.web.page import acts, forms, pasts, shelf, start_field
 from modelwave_controller.web.page.asking import Asking
 from modelwave_shared.words import OUTCOMES
 
-DEVICES, ROLLOUTS, RELEASES = 100, 100, 100  # of a page
+DEVICES, ROLLOUTS, RELEASES = 100, 100, 50  # of a page
 EVENTS, MORE_EVENTS = "100", "1000"
 NEWEST_EVENTS = 12  # beside something else
 FILTERS = ("named", "target", "tag", "model", "not_on", "outcome", "offline", "trouble")
