@@ -1,5 +1,6 @@
 """The tolerance that `golden make` proposes from the distances between runtimes."""
 
+import io
 import json
 
 import pytest
@@ -13,6 +14,7 @@ np = pytest.importorskip("numpy")
 from modelwave_agent.host.golden import (  # noqa: E402
     distances,
     given,
+    labels,
     make,
     proposals,
     runs,
@@ -151,10 +153,56 @@ def test_inputs_are_found_by_name_or_alone(tmp_path):
         given.read(str(tmp_path / "i.npy"), [one, two])
 
 
+def header(shape):
+    """An .npy that ends where its elements begin."""
+    written = io.BytesIO()
+    described = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(written, described)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize("shape", [(10**12, 64), (2**62, 64), (5, 64)])
+def test_npy_whose_elements_are_not_there_is_named_with_its_option(tmp_path, shape):
+    (tmp_path / "i.npy").write_bytes(header(shape))
+    with pytest.raises(GoldenError, match=r"--inputs: .*i\.npy: .*write it anew with numpy\.save"):
+        given.read(str(tmp_path / "i.npy"), [TensorSpec("a", "<f8", (64,))])
+
+
 def test_npy_with_objects_is_never_unpickled(tmp_path):
     np.save(tmp_path / "i.npy", np.array([{}, []], object), allow_pickle=True)
-    with pytest.raises(GoldenError, match=r"no \.npy file"):
-        given.read_npy(str(tmp_path / "i.npy"))
+    with pytest.raises(GoldenError, match=r"--labels: .*no \.npy file"):
+        given.read_npy(str(tmp_path / "i.npy"), "--labels")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        (
+            {"classes": np.zeros((3, 2), "<i4")},
+            r"classes: records of the shape \[2\]; a label is one",
+        ),
+        ({"classes": np.linspace(0, 2.5, 3)}, "classes: float64; labels are whole numbers"),
+        (
+            {"labels/classes": np.array(["1", "2", "3"])},
+            "labels/classes: str.*; labels are whole numbers",
+        ),
+        ({"klasses": np.zeros(3, "<i4")}, "no array of an output: it has klasses, and the outputs"),
+        ({"classes": np.zeros(2, "<i4")}, "2 labels, and 3 records; give one for each record"),
+    ],
+)
+def test_labels_of_an_npz_are_whole_numbers_one_for_each_record(tmp_path, arrays, words):
+    np.savez(tmp_path / "l.npz", **arrays)
+    with pytest.raises(GoldenError, match=f"--labels: {words}"):
+        labels.read(str(tmp_path / "l.npz"), ["classes"], 3)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1)])
+def test_labels_of_an_npz_may_stand_in_a_column(tmp_path, shape):
+    np.savez(
+        tmp_path / "l.npz", classes=np.array([7, 0, 255], "|u1").reshape(shape), other=np.ones(3)
+    )
+    found = labels.read(str(tmp_path / "l.npz"), ["classes"], 3)
+    assert {name: array.tolist() for name, array in found.items()} == {"classes": [7, 0, 255]}
 
 
 def test_floats_are_run_with_several_numbers_of_threads_and_the_farthest_counts(

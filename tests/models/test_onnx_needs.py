@@ -125,6 +125,35 @@ def test_damaged_files_are_refused_wherever_they_are_cut() -> None:
         pytest.fail(f"{size} bytes of {len(data)} were read as a whole model")
 
 
+def test_names_of_classes_are_counted_against_the_output(
+    home: Home, modelwave: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "labels.txt"
+    for count in (9, 11):
+        file.write_text("".join(f"digit {n}\n" for n in range(count)))
+        words = f"--labels: {file}: {count} names, but the model's output has 10 classes"
+        refused(modelwave(*create(TWIN, "linux-cpu", "--labels", file)), words)
+    file.write_bytes(TWIN.read_bytes()[:-40])
+    words = "get the file again, or export it anew"
+    refused(modelwave("model", "inspect", file), "labels.txt: cut off", words)
+
+
+@pytest.mark.parametrize(
+    ("ends", "shapes"),
+    [
+        ([("x", (1, 2)), ("y", (1, 7))], [(1, 7)]),
+        ([("x", (1, 2)), ("y", ("batch", 3)), ("z", ())], [(0, 3), ()]),
+    ],
+)
+def test_shapes_of_the_outputs_are_read(ends: Any, shapes: Any) -> None:
+    from tests.agent import onnx_models
+
+    given = [onnx_models.tensor(*one) for one in ends]
+    nodes = [("Relu", ["x"], [name], {}) for name, _ in ends[1:]]
+    found = onnx_file.read(onnx_models.model(nodes, given[:1], given[1:]))
+    assert found.outputs == shapes
+
+
 def test_operators_inside_of_operators_are_found() -> None:
     from tests.agent import onnx_models
 

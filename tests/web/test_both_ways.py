@@ -14,7 +14,10 @@ from modelwave_controller.people.token_text import TokenText
 from modelwave_controller.storage import enrolled
 from modelwave_controller.storage.enrolled import Waiting
 from tests.controller.rollout_world import World, quick
+from tests.web.bundles import bundle
 from tests.web.served import served
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "models" / "digits-v1.tflite"
 
 
 def said(capsys: pytest.CaptureFixture[str], arguments: Sequence[str]) -> tuple[int, str, str]:
@@ -52,6 +55,11 @@ WAYS = [
     ["fleet", "deployments", "--json", "--since", "1d", "--model", "digits"],
     ["fleet", "status"],
     ["fleet", "status", "--json"],
+    ["release", "add", "BUNDLE"],
+    ["release", "add", "BUNDLE", "BUNDLE", "--json"],
+    ["release", "add", "BUNDLE/manifest.json"],
+    ["release", "add", "BUNDLE/nothing"],
+    ["release", "add", "BUNDLE", "WRONG"],
     ["release", "list"],
     ["release", "list", "--json"],
     ["release", "show", "digits", "v2"],
@@ -65,6 +73,10 @@ WAYS = [
     ["target", "show", "rp2040"],
     ["target", "show", "linux-cpu", "--json"],
     ["target", "show", "linux"],
+    ["model", "inspect", "DIGITS", "--target", "rp2040", "--target", "linux-cpu"],
+    ["model", "inspect", "DIGITS", "--json"],
+    ["model", "inspect", "DIGITS", "--target", "rp2041"],
+    ["model", "inspect", "DIGITS", "--profile", "cortex-m4:cmsis-nn", "--layers"],
     ["alert", "list"],
     ["alert", "test", "on-call"],
     ["device", "list"],
@@ -126,7 +138,7 @@ WAYS = [
 AT_HOME = """
     backup FILE; broker check; ca api HOST; ca controller; ca init; ca server HOST;
     device enrol d --out here; ingest 1; key rotate order;
-    log prune --vacuum; recover --restored; release add BUNDLE; root publish FILE; serve;
+    log prune --vacuum; recover --restored; root publish FILE; serve;
     target add FILE
 """
 # They ask no controller: they work on files that they are given, or make a new home.
@@ -134,7 +146,7 @@ ALONE = """
     board build; board line; context add; context list; context remove; context show;
     context use; demo; golden check; golden make; golden show; init; key create; key epoch;
     key expiry; key export; key hosts; key minimum; key revoke; key show; key to-agent; key verify;
-    model estimate; model export; model inspect; release create; release create-agent;
+    model estimate; model export; release create; release create-agent;
     release sign; restore; rollout lint; root show; root sign; simulate fleet; simulate judge
 """
 # Two ways as well; each has a test of its own.
@@ -186,6 +198,23 @@ def fleet(folder: Path) -> World:
     return world
 
 
+def as_file(word: str, world: World, folder: Path) -> str:
+    """Returns the word, or a path in its place: of a model, or of a bundle, which may be wrong."""
+    if word == "DIGITS":
+        return str(DIGITS)
+    name, _, rest = word.partition("/")
+    if name not in ("BUNDLE", "WRONG"):
+        return word
+    if not (made := folder / name).exists():
+        if name == "BUNDLE":
+            bundle(world, made)
+        else:
+            bundle(world, made, 8, model=b"another model")
+            model = next(path for path in made.iterdir() if path.read_bytes() == b"another model")
+            model.write_bytes(b"something else")
+    return str(made / rest)
+
+
 @pytest.mark.parametrize("words", WAYS, ids=" ".join)
 def test_a_command_says_the_same_both_ways(
     words: list[str],
@@ -200,10 +229,11 @@ def test_a_command_says_the_same_both_ways(
         drawn = iter(TokenText(letter * 8, letter * 43) for letter in "BCDF")
         monkeypatch.setattr(token_text, "draw", drawn.__next__)
         world = fleet(tmp_path / "world")
+        given = [as_file(word, world, tmp_path) for word in words]
         with served(world) as url:
             where = ["--home", str(world.home.path)] if way == "home" else ["--server", url]
             monkeypatch.setattr("time.time", lambda now=world.now: now)
-            code, out, err = said(capsys, [*where, *words])
+            code, out, err = said(capsys, [*where, *given])
             for of_next_command in (" ".join(where), '",\n    "'.join(where)):
                 out = out.replace(of_next_command, "WAY")
             found.append((code, out, err))

@@ -4,17 +4,25 @@ import gzip
 import json
 import logging
 import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from modelwave_controller.api.problem import MEDIA_TYPE, Problem
+from modelwave_controller.connections import Bounds
 from modelwave_controller.people import tokens
+from modelwave_controller.people.roles import Person
+from modelwave_controller.service import guard
 from modelwave_controller.web import listener
 from tests.controller.rollout_world import World
 from tests.web.asking import Answer, ask
-from tests.web.served import served_to_tokens
+from tests.web.served import served, served_to_tokens
 
 PAUSE, DEVICES, LOG = "/api/v1/rollouts/1/pause", "/api/v1/devices", "/api/v1/log"
 OPENAPI = "/api/v1/openapi.json"
@@ -97,9 +105,82 @@ def test_what_there_is_not_is_not_found(url: str, path: str) -> None:
     require_problem(ask(url, "GET", path), 404)
 
 
+def test_what_anybody_may_ask_for_is_made_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ask(url, "GET", OPENAPI, token="")
+    monkeypatch.setattr(listener.openapi, "document", None)
+    again = ask(url, "GET", OPENAPI, token="", If_None_Match=found.headers["etag"])
+    assert (again.status, again.body) == (304, b"")
+
+
 def test_a_body_that_is_too_long_is_refused(url: str) -> None:
     body = b" " * (listener.MAX_BODY_BYTES + 1)
     assert "1048576 bytes" in require_problem(ask(url, "POST", PAUSE, body), 413)
+
+
+@contextmanager
+def half_forms(url: str, number: int) -> Iterator[list[socket.socket]]:
+    """Opens connections that have sent the first letters of a form, as anybody may."""
+    said = (
+        "POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        "Content-Length: 100\r\n\r\ntoken="
+    )
+    held = []
+    for _ in range(number):
+        one = socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=5)
+        one.sendall(said.encode())
+        held.append(one)
+    yield held
+    for one in held:
+        one.close()
+
+
+def test_forms_that_do_not_come_hold_up_nobody_and_are_ended(
+    shared_world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(guard, "WANTED_BODY_SECONDS", 0.5)
+    with served(shared_world) as url, half_forms(url, 20) as held:
+        for path in ("/login", "/", DEVICES):
+            assert ask(url, "GET", path).status in (200, 303)
+        for one in held:
+            assert one.recv(1) == b""
+    assert "Traceback" not in caplog.text
+
+
+def test_a_form_that_does_not_come_makes_place_for_who_asks(shared_world: World) -> None:
+    with served(shared_world, bounds=Bounds(4, 4, 4)) as url, half_forms(url, 4):
+        assert ask(url, "GET", DEVICES).status == 200
+
+
+def test_who_asks_for_much_at_once_holds_up_nobody_else(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, goes_on = listener.Listener._answer, threading.Event()
+
+    def slow(self: listener.Listener, call: Any, asked: Any, person: Person, sent: Any) -> bytes:
+        if person.role == "viewer":
+            goes_on.wait(20)
+        return answer(self, call, asked, person, sent)
+
+    monkeypatch.setattr(listener.Listener, "_answer", slow)
+    with ThreadPoolExecutor(10) as many:
+        asked = [many.submit(ask, url, "GET", DEVICES, token="viewer") for _ in range(10)]
+        try:
+            time.sleep(0.3)
+            assert ask(url, "GET", DEVICES).status == 200
+            assert not any(one.done() for one in asked)
+        finally:
+            goes_on.set()
+        assert {one.result().status for one in asked} == {200}
+
+
+@pytest.mark.parametrize("length", ["8193", ""])
+def test_a_form_that_is_too_long_is_refused(url: str, length: str) -> None:
+    said = {"Content_Type": "application/x-www-form-urlencoded"}
+    said |= {"Content_Length": length} if length else {"Transfer_Encoding": "chunked"}
+    body = b"2001\r\n" + b"a" * 8193 + b"\r\n0\r\n\r\n"
+    answer = ask(url, "POST", "/login", b"a" * 8193 if length else body, **said)
+    assert answer.status == 422
+    assert b"at most 8192 bytes" in answer.body
 
 
 @pytest.mark.parametrize(

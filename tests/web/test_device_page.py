@@ -111,7 +111,7 @@ def test_a_device_is_shown_with_its_order_answers_windows_and_acts(tmp_path: Pat
         page = reader.act("/devices/d0/tag", add="canary").text
     world.store.close()
     assert "its golden set failed" in page
-    assert 'class="word taken"' in page
+    assert 'class="word yes"' in page
     assert page.count('class="spark"') >= 3
     assert "tagged" in page
     assert '<a href="../rollouts/1">' in page

@@ -8,18 +8,25 @@ import pytest
 
 from modelwave_controller.people.roles import ROLES
 from modelwave_controller.rollout.plan import make_plan
+from modelwave_controller.web.page import sessions
 from tests.controller.observing_fleet import ObservingFleet, judging
 from tests.controller.rollout_world import World, newest, quick
 from tests.web.page_reader import PageReader
 from tests.web.served import served
+from tests.web.shelved import shelve_keywords
 
-PAGES = ("/", "/rollouts", "/rollouts/1", "/start", "/devices", "/devices/d0", "/log")
+PAGES = (
+    *("/", "/rollouts", "/rollouts/1", "/start", "/devices", "/devices/d0", "/log"),
+    *("/releases", "/releases/digits", "/releases/digits/2"),
+)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A judged rollout of which the first stage has been looked at."""
     made = World(tmp_path_factory.mktemp("page"), devices=50)
+    made.shelve(1)
+    shelve_keywords(made, 2, 930_000)
     fleet = ObservingFleet(made)
     fleet.begin(judging("accuracy >= baseline - 0.05"))
     for _ in range(6):
@@ -48,6 +55,23 @@ def test_a_wrong_token_is_refused_and_not_repeated(reader: PageReader) -> None:
     assert answer.status == 401
     assert "mw_secret" not in answer.text
     assert not reader.cookies
+
+
+@pytest.mark.parametrize("origin", ["null", "http://[", "https://elsewhere.example"])
+def test_a_form_of_another_origin_or_of_none_that_can_be_is_refused(
+    reader: PageReader, origin: str
+) -> None:
+    assert reader.post("/login", {"token": "viewer"}, Origin=origin).status == 403
+
+
+def test_who_logs_in_often_logs_out_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 5)
+    monkeypatch.setattr(sessions, "MAX_OF_ONE", 3)
+    held = sessions.Sessions()
+    other = held.begin("other", 0.0)
+    mine = [held.begin("mine", float(at)) for at in range(9)]
+    assert held.find(other.id, 9.0)
+    assert [bool(held.find(one.id, 9.0)) for one in mine] == [False] * 6 + [True] * 3
 
 
 def test_the_cookie_is_no_token_and_scripts_and_other_sites_do_not_get_it(

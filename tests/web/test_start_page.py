@@ -65,6 +65,8 @@ def test_a_whole_plan_is_read_as_from_a_file() -> None:
         ({"window": "0s"}, "window", ""),
         ({"approval": "5"}, "approval", "from 1 to 4"),
         ({"approval": "³"}, "approval", "from 1 to 4"),
+        ({"approval": "00019"}, "approval", "from 1 to 4"),
+        ({"plan": "a = " + "9" * 5000}, "plan", "not TOML"),
         ({"another": "true"}, "approval", "name the stages"),
         ({"gates": "accuracy"}, "gates", "accuracy"),
         ({"plan": "stages = 1"}, "plan", "list"),
@@ -112,7 +114,9 @@ def test_an_operator_looks_at_what_it_would_do_and_starts_it_with_the_same_draw(
         reader.log_in("operator")
         assert 'href="start"' in reader.get("/rollouts").text
         empty = reader.get("/start?model=digits&release=2").text
-        assert 'value="digits"' in empty
+        assert 'id="model" name="model" value="digits"' in empty
+        assert '<option value="digits"></option>' in empty
+        assert '<option value="2">digits v2</option>' in empty
         fields = WHAT | {"stages": "10, 100", "gates": "failures <= 0.5", "approval": "2"}
         page = reader.act("/start", act="preview", **fields).text
         assert len(world.state().rollouts) == 1, "nothing was started"

@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from modelwave_controller.api.call import GET, Asked, Call
-from modelwave_controller.api.words import NameOf
-from modelwave_controller.people.roles import VIEW
-from modelwave_controller.results.releases import Release, ReleasePage
+from modelwave_controller.api.call import GET, POST, Asked, Call, Sent
+from modelwave_controller.api.words import NameOf, NameOfFile
+from modelwave_controller.people.roles import OPERATE, VIEW
+from modelwave_controller.results.releases import Added, Release, ReleasePage
 from modelwave_shared.limits import MAX_TEXT
 
 PAGE = 500  # releases
+MAX_BUNDLE_BYTES = 1 << 30
 _NAME = "[a-z0-9][a-z0-9_-]{0,62}"
 
 # The number of a release, or else its version.
@@ -25,6 +26,12 @@ class List(Asked):
     model: NameOf | None = None
     limit: Annotated[int, Field(ge=1, le=PAGE)] = PAGE
     cursor: Annotated[str, Field(pattern=f"^({_NAME}/[0-9]{{1,16}}/{_NAME})?$")] = ""
+
+
+class Add(Asked):
+    """`name`: what errors call the bundle."""
+
+    name: NameOfFile = ""
 
 
 class Show(Asked):
@@ -64,4 +71,20 @@ SBOM: Call[Show, dict[str, Any]] = _call(
     VIEW,
     "A release's machine-learning bill of materials: CycloneDX 1.6.",
 )
-CALLS = (LIST, SHOW, SBOM)
+ADD: Call[Add, Added] = _call(
+    "addRelease",
+    POST,
+    "/releases",
+    Add,
+    Added,
+    OPERATE,
+    "Add the release of a signed bundle; the same one again changes nothing.",
+    seconds=900.0,  # deltas to it are made
+    sends=Sent(
+        "A bundle as a plain tar of its files, as `tar -c -C BUNDLE .` makes it, or its manifest "
+        "alone where the home has the files.",
+        MAX_BUNDLE_BYTES,
+        bundle=True,
+    ),
+)
+CALLS = (LIST, SHOW, SBOM, ADD)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 class Door(Protocol):
     """Answers calls: a Desk, or a Remote."""
 
-    def ask(self, call: Call[AskedT, AnswerT], asked: AskedT) -> AnswerT: ...
+    def ask(
+        self, call: Call[AskedT, AnswerT], asked: AskedT, sent: Path | None = None
+    ) -> AnswerT: ...
 
 
 def door(ctx: typer.Context, tell: "Tell | None" = None) -> AbstractContextManager[Door]:
@@ -40,6 +43,11 @@ def files_door(ctx: typer.Context) -> AbstractContextManager[Door]:
 def ask(there: Door, call: Call[AskedT, AnswerT], **said: Any) -> AnswerT:
     """Asks a call with these fields. Raises OperatorError, which names a wrong one."""
     return there.ask(call, call.say(**said))
+
+
+def send(there: Door, call: Call[AskedT, AnswerT], sent: Path, **said: Any) -> AnswerT:
+    """Asks a call that sends this file. Raises as `ask`."""
+    return there.ask(call, call.say(**said), sent)
 
 
 @contextmanager
@@ -65,15 +73,27 @@ def _at_files(ctx: typer.Context) -> Iterator[Door]:
 @contextmanager
 def _remote(service: Service) -> Iterator[Door]:
     from modelwave_controller.client import Remote
-    from modelwave_controller.environment import TOKEN, secret
 
-    token = service.token or (secret(TOKEN) or b"").decode(errors="replace")
-    if not token:
-        raise OperatorError(f"--server: set {TOKEN} to a token; `modelwave token create` makes one")
     try:
-        with Remote(service.url, token, service.ca) as remote:
+        with Remote(service.url, _token(service), service.ca) as remote:
             yield remote
     except ModelwaveError as error:
         if service.context:
             error.args = (f"{error} ({service.said})",)
         raise
+
+
+def _token(service: Service) -> str:
+    from modelwave_controller import disk
+    from modelwave_controller.environment import TOKEN, secret
+
+    if service.token:
+        return service.token
+    if service.token_file is not None:
+        return disk.read_secret_text(service.token_file, "--token-file")
+    if given := (secret(TOKEN) or b"").decode(errors="replace"):
+        return given
+    raise OperatorError(
+        f"--server: give --token-file, or set {TOKEN} to a token; `modelwave token create` makes "
+        "one"
+    )

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from modelwave_controller.api.call import AnswerT, AskedT, Call
 from modelwave_controller.desk import doing
@@ -25,9 +26,10 @@ class Desk:
     statuses: Statuses = field(default_factory=Statuses)
     tell: Callable[[str, int, int], None] = lambda _what, _done, _of: None
 
-    def ask(self, call: Call[AskedT, AnswerT], asked: AskedT) -> AnswerT:
-        """Does the call, and returns its answer. Raises ModelwaveError."""
-        return doing.do(self, call, asked)
+    def ask(self, call: Call[AskedT, AnswerT], asked: AskedT, sent: Path | None = None) -> AnswerT:
+        """Does the call, and returns its answer; `sent`: the file that it sends, if it does.
+        Raises ModelwaveError."""
+        return doing.do(self, call, asked, sent)
 
     @contextlib.contextmanager
     def database(self) -> Iterator[Store]:

@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from modelwave_controller.api.call import AnswerT, AskedT, Call
@@ -46,10 +47,11 @@ def does(call: Call[Any, Any]) -> Callable[[DoesT], DoesT]:
     return mark
 
 
-def do(desk: OfFiles, call: Call[AskedT, AnswerT], asked: AskedT) -> AnswerT:
-    """Returns the answer. Raises ModelwaveError."""
+def do(desk: OfFiles, call: Call[AskedT, AnswerT], asked: AskedT, sent: Path | None) -> AnswerT:
+    """Returns the answer; `sent` is the file of a call that sends one. Raises ModelwaveError."""
     importlib.import_module(f"modelwave_controller.desk.{call.group}")
-    return cast(AnswerT, _DOES[call.name](desk, asked))
+    files = (sent,) if call.sends else ()
+    return cast(AnswerT, _DOES[call.name](desk, asked, *files))
 
 
 def as_it_is(home: Home) -> Home:

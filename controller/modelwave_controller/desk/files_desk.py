@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelwave_controller.api.call import AnswerT, AskedT, Call
@@ -22,9 +23,10 @@ class FilesDesk:
     person: Person
     clock: Callable[[], float] = time.time
 
-    def ask(self, call: Call[AskedT, AnswerT], asked: AskedT) -> AnswerT:
-        """Does the call, and returns its answer. Raises ModelwaveError."""
-        return doing.do(self, call, asked)
+    def ask(self, call: Call[AskedT, AnswerT], asked: AskedT, sent: Path | None = None) -> AnswerT:
+        """Does the call, and returns its answer; `sent`: the file that it sends, if it does.
+        Raises ModelwaveError."""
+        return doing.do(self, call, asked, sent)
 
     @contextlib.contextmanager
     def database(self) -> "Iterator[Store | None]":

@@ -1,14 +1,15 @@
 """Does the calls about releases."""
 
+from pathlib import Path
 from typing import Any
 
 from modelwave_controller.api import releases as calls
 from modelwave_controller.desk.doing import OfFiles, as_it_is, does
-from modelwave_controller.errors import OperatorError
-from modelwave_controller.releases import ml_bom
+from modelwave_controller.errors import OperatorError, StorageError
+from modelwave_controller.releases import bundle_tar, ml_bom
 from modelwave_controller.releases.catalog import Releases, StoredRelease
 from modelwave_controller.releases.shown import shown
-from modelwave_controller.results.releases import Release, ReleasePage
+from modelwave_controller.results.releases import Added, Release, ReleasePage
 from modelwave_shared import checkout
 
 
@@ -33,6 +34,36 @@ def sbom(desk: OfFiles, asked: calls.Show) -> dict[str, Any]:
         )
     (stored,) = found.values()
     return ml_bom.bill(stored, releases.root, checkout.described(), desk.clock())
+
+
+@does(calls.ADD)
+def add(desk: OfFiles, asked: calls.Add, sent: Path) -> Added:
+    home = as_it_is(desk.home)
+    releases = Releases(home)
+    named = asked.name or "the bundle"
+    with bundle_tar.opened(sent, home.path, named) as bundle:
+        stored, is_new = releases.add(bundle, Path(named))
+    one = shown(stored)
+    deltas, unlogged = _told(desk, releases, stored, is_new)
+    return Added(one.sha256, one.manifest, one.held_out, one.trouble, is_new, deltas, unlogged)
+
+
+def _told(
+    desk: OfFiles, releases: Releases, stored: StoredRelease, is_new: bool
+) -> tuple[list[str], str]:
+    """Makes the deltas to it and puts it into the log, if the home has one. Returns the first in
+    words, and why the log does not have it, or ""."""
+    # Its import brings SQLAlchemy's, which takes half of a command's start time.
+    from modelwave_controller.operations import added
+
+    try:
+        with desk.database() as store:
+            if store is None:
+                return [], ""
+            unlogged = added.note(store, stored, desk.clock(), desk.person.name) if is_new else ""
+            return added.deltas_to(store, releases, stored), unlogged
+    except StorageError as error:
+        return [], str(error)
 
 
 def _found(releases: Releases, asked: calls.Show) -> dict[str, StoredRelease]:

@@ -8,6 +8,8 @@ Only ModelError leaves `fit`; the other two become fields of `Fit`."""
 
 from modelwave_controller.errors import OperatorError
 
+AGAIN = "get the file again, or export it anew"  # what helps with a file that is cut off
+
 
 class ModelError(OperatorError):
     """The file is not a model, is cut off, has offsets outside itself or exceeds our limits."""

@@ -13,7 +13,7 @@ own, stays far below the limit."""
 
 from struct import Struct
 
-from modelwave_controller.fit.errors import ModelError
+from modelwave_controller.fit.errors import AGAIN, ModelError
 
 MAX_TEXT_BYTES = 200  # of a name; the rest is cut off
 MAX_INTS = 65_536  # of a shape or a list of tensors
@@ -38,7 +38,7 @@ class File:
     def number(self, form: Struct, at: int) -> int:
         """Returns the integer at byte `at`. Raises ModelError outside the file."""
         if at < 0 or at + form.size > len(self.data):
-            raise ModelError(f"cut off, or an offset points outside the file: byte {at}")
+            raise ModelError(f"cut off, or an offset points outside the file: byte {at}; {AGAIN}")
         return int(form.unpack_from(self.data, at)[0])
 
     def root(self) -> "Table":
@@ -129,7 +129,7 @@ class Table:
             return 0, 0
         count = self.file.number(_U32, at)
         if at + 4 + count * width > len(self.file.data):
-            raise ModelError(f"cut off, or not a vector of {count} elements: byte {at}")
+            raise ModelError(f"cut off, or not a vector of {count} elements: byte {at}; {AGAIN}")
         return at + 4, count
 
     def _number(self, form: Struct, slot: int, default: int) -> int:

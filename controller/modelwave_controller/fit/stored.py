@@ -6,7 +6,7 @@ stands for none. TFLM reads the vectors only."""
 
 from dataclasses import dataclass
 
-from modelwave_controller.fit.errors import ModelError
+from modelwave_controller.fit.errors import AGAIN, ModelError
 from modelwave_controller.fit.flatbuffer import Table
 from modelwave_controller.fit.tflite_schema import Slot
 
@@ -50,6 +50,7 @@ def _stored(table: Table, vector: int, offset_slot: int, size_slot: int) -> Stor
     size = table.u64(size_slot)
     if offset + size > len(table.file.data):
         raise ModelError(
-            f"cut off: {size} bytes at byte {offset}, behind the flatbuffer, are not all there"
+            f"cut off: {size} bytes at byte {offset}, behind the flatbuffer, are not all there; "
+            f"{AGAIN}"
         )
     return Stored(offset, size, behind=True)

@@ -1,5 +1,5 @@
-"""Reads what an ONNX file says of itself (onnx.proto3): its versions, operators and weights. The
-weights are counted, not read."""
+"""Reads what an ONNX file says of itself (onnx.proto3): its versions, operators, weights and the
+shapes of its outputs. The weights are counted, not read."""
 
 from dataclasses import dataclass, field
 
@@ -7,11 +7,16 @@ from modelwave_controller.fit import ModelError
 from modelwave_controller.models import protobuf
 
 MAX_OPERATORS = 100_000  # nodes, also those of graphs inside of operators
+MAX_OUTPUTS = 1000
+MAX_DIMENSIONS = 64  # numpy has as many
 _MAX_DEPTH = 16
 # Numbers of fields, by message.
 _IR_VERSION, _GRAPH, _OPSETS = 1, 7, 8  # ModelProto
 _DOMAIN, _VERSION = 1, 2  # OperatorSetIdProto
-_NODE, _INITIALIZER = 1, 5  # GraphProto
+_NODE, _INITIALIZER, _OUTPUT = 1, 5, 12  # GraphProto
+# ValueInfoProto, TypeProto, TypeProto.Tensor, TensorShapeProto: fields that lead to a dimension.
+_TO_DIMENSION = (2, 1, 2, 1)
+_SIZE = 1  # TensorShapeProto.Dimension
 _KIND, _ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7  # NodeProto
 _TENSOR, _SUBGRAPH = 5, 6  # AttributeProto
 _LOCATION, _EXTERNAL = 14, 1  # TensorProto, and the value for "in another file"
@@ -21,12 +26,14 @@ _OWN_DOMAINS = ("", "ai.onnx")
 @dataclass
 class OnnxModel:
     """`opsets`: {domain: version}, "" for ONNX's own. `operators`: their names, those of other
-    domains as "com.microsoft:Gelu". `weights`: bytes of the initializers as they are stored."""
+    domains as "com.microsoft:Gelu". `weights`: bytes of the initializers as they are stored.
+    `outputs`: their shapes, 0 for a side that is open."""
 
     ir_version: int = 0
     opsets: dict[str, int] = field(default_factory=dict)
     operators: set[str] = field(default_factory=set)
     weights: int = 0
+    outputs: list[tuple[int, ...]] = field(default_factory=list)
     is_external: bool = False  # some weights are in other files
 
     @property
@@ -78,6 +85,30 @@ class _Reader:
             elif number == _INITIALIZER:
                 self.found.weights += size
                 self._tensor(value, value + size)
+            elif number == _OUTPUT and not depth:
+                self._output(value, value + size)
+
+    def _output(self, start: int, end: int) -> None:
+        if len(self.found.outputs) == MAX_OUTPUTS:
+            raise ModelError(f"more than {MAX_OUTPUTS:,} outputs")
+        parts = [(start, end)]
+        for wanted in _TO_DIMENSION:
+            parts = [
+                (value, value + size)
+                for part in parts
+                for number, value, size in protobuf.messages(self.data, *part)
+                if number == wanted
+            ]
+            if len(parts) > MAX_DIMENSIONS:
+                raise ModelError(f"an output of more than {MAX_DIMENSIONS} dimensions")
+        self.found.outputs.append(tuple(self._side(*part) for part in parts))
+
+    def _side(self, start: int, end: int) -> int:
+        found = 0
+        for number, value, size in protobuf.fields(self.data, start, end):
+            if number == _SIZE and size is None:
+                found = value
+        return found
 
     def _node(self, start: int, end: int, depth: int) -> None:
         self.nodes_left -= 1

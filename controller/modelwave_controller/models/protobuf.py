@@ -4,7 +4,7 @@ meaning. Raises ModelError for bytes that are none."""
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from modelwave_controller.fit import ModelError
+from modelwave_controller.fit.errors import AGAIN, ModelError
 
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5  # wire types
 
@@ -26,7 +26,9 @@ def fields(data: bytes, at: int, end: int) -> Iterator[Field]:
         if kind == _BYTES:
             size, at = _varint(data, at, end)
             if at + size > end:
-                raise ModelError(f"cut off, or damaged: a field at byte {at} has {size} bytes")
+                raise ModelError(
+                    f"cut off, or damaged: a field at byte {at} has {size} bytes; {AGAIN}"
+                )
             yield Field(number, at, size)
             at += size
         elif kind == _VARINT:
@@ -52,4 +54,4 @@ def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
         number |= (data[place] & 0x7F) << (7 * (place - at))
         if not data[place] & 0x80:
             return number, place + 1
-    raise ModelError(f"cut off, or damaged: byte {at}")
+    raise ModelError(f"cut off, or damaged: byte {at}; {AGAIN}")

@@ -110,7 +110,7 @@ def read_targets(text: str, where: str) -> dict[str, Target]:
     try:
         tables = tomllib.loads(text)
         return {name: _target(name, table) for name, table in tables.items()}
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of 5,000 digits
         raise OperatorError(f"{where}: {error}") from error
     except _Wrong as wrong:
         raise OperatorError(f"{where}: line {_line(text, wrong)}: {wrong}") from wrong

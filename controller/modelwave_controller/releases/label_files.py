@@ -11,9 +11,10 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.fit import ModelError
 from modelwave_controller.fit.errors import ModelRefused, Unknown
 from modelwave_controller.fit.model import read_model
-from modelwave_controller.models import labels
+from modelwave_controller.models import labels, onnx_file
 from modelwave_controller.models.labels import LabelFile, Labels, LabelsError
 from modelwave_controller.models.needs import MAX_ANALYSED_BYTES
+from modelwave_controller.models.opening import is_onnx
 from modelwave_controller.phrases import listed, plural
 from modelwave_shared import golden
 
@@ -116,8 +117,12 @@ def _classes_of_model(path: Path) -> int:
     with open(path, "rb") as file:
         data = file.read(MAX_ANALYSED_BYTES)
     try:
-        outputs = read_model(data).subgraphs[0].outputs
+        if is_onnx(data):
+            shapes = onnx_file.read(data).outputs
+        else:
+            shapes = [one.shape for one in read_model(data).subgraphs[0].outputs]
     except (ModelError, ModelRefused, Unknown):
         return 0
-    shape = outputs[0].shape if len(outputs) == 1 else ()
-    return shape[-1] if shape and outputs[0].elements == shape[-1] > 1 else 0
+    shape = shapes[0] if len(shapes) == 1 else ()
+    # An open first side counts records.
+    return shape[-1] if shape and shape[-1] > 1 and max(shape[:-1], default=1) <= 1 else 0

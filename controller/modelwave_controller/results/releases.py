@@ -26,6 +26,16 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Added(Release):
+    """A release that was added to the home. `new`: it was not there, or is newly signed. `deltas`:
+    which were made for it, in words. `unlogged`: why the log does not have it, "": it has."""
+
+    new: bool
+    deltas: list[str]
+    unlogged: str
+
+
+@dataclass(frozen=True)
 class ReleasePage:
     """`next`: the cursor of the page after this one, "" at the end."""
 

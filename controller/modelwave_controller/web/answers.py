@@ -89,7 +89,8 @@ class Protocol(RequestHandler):
     __slots__ = ()
 
     def handle_error(self, request: Any, status: int = 500, *rest: Any) -> web.StreamResponse:
-        super().handle_error(request, status, *rest)  # it logs
+        if not any(isinstance(one, ConnectionError) for one in rest):  # who left is told nothing
+            super().handle_error(request, status, *rest)  # it logs
         if status >= 500:
             answer = told(ModelwaveError(FAILED))
         else:

@@ -19,3 +19,6 @@ class PublicUrl:
         away, or not."""
         is_below = self.prefix and path.startswith(self.prefix + "/")
         return path.removeprefix(self.prefix) if is_below else path
+
+
+HERE = PublicUrl()

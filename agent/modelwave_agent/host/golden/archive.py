@@ -167,7 +167,10 @@ def _opened(file: IO[bytes]) -> zipfile.ZipFile:
     tail = file.read()
     end = tail[-_END.size :]
     if len(end) < _END.size or not end.startswith(_END_MAGIC) or end[-2:] != bytes(2):
-        raise GoldenError("golden: no .npz file, or it is cut off: the end of the zip is missing")
+        raise GoldenError(
+            "golden: no .npz file, or it is cut off: the end of the zip is missing; write it with "
+            "numpy.savez_compressed"
+        )
     if tail.startswith(_LARGE_MAGIC) and len(tail) == _END.size + _LARGE_BYTES:
         raise GoldenError(f"golden: a zip64; a golden set has {MAX_UNPACKED_BYTES} bytes at most")
     directory_bytes = _END.unpack(end)[5]

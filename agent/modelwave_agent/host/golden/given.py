@@ -19,18 +19,19 @@ def read(path: str, specs: Sequence[TensorSpec]) -> dict[str, Array]:
     """Returns {input: its records, stacked}. Raises GoldenError, which names the array, and
     OSError."""
     if Path(path).suffix == ".npy":
-        return {_only(specs).name: read_npy(path)}
-    with _inputs(path) as archive:
+        return {_only(specs).name: read_npy(path, "--inputs")}
+    with open_npz(path, "--inputs") as archive:
         names = {spec.name: _array_of(spec, specs, list(archive.arrays)) for spec in specs}
         rows = list(archive.rows())
     return {spec: numpy.stack([row[array] for row in rows]) for spec, array in names.items()}
 
 
-def _inputs(path: str) -> Archive:
+def open_npz(path: str, option: str) -> Archive:
+    """Opens a person's .npz. Raises GoldenError, which names the option, and OSError."""
     try:
         return Archive(path)
     except GoldenError as error:
-        raise GoldenError(f"--inputs: {str(error).removeprefix('golden: ')}") from error
+        raise GoldenError(f"{option}: {str(error).removeprefix('golden: ')}") from error
 
 
 def _array_of(spec: TensorSpec, specs: Sequence[TensorSpec], arrays: list[str]) -> str:
@@ -46,16 +47,24 @@ def _array_of(spec: TensorSpec, specs: Sequence[TensorSpec], arrays: list[str]) 
     )
 
 
-def read_npy(path: str) -> Array:
-    """Returns the array of an .npy file. Raises GoldenError and OSError."""
+def read_npy(path: str, option: str) -> Array:
+    """Returns the array of an .npy file. Raises GoldenError, which names the option, and
+    OSError."""
     try:
         with open(path, "rb") as file:
-            mapped = numpy.load(file, allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError) as error:
-        raise GoldenError(f"{path}: no .npy file: {' '.join(str(error).split())[:160]}") from error
-    if not isinstance(mapped, numpy.ndarray) or not mapped.ndim:
-        raise GoldenError(f"{path}: no array of records")
-    return mapped
+            found = numpy.load(file, allow_pickle=False)
+    # MemoryError: its header may say any size, whatever the file has.
+    except (ValueError, EOFError, SyntaxError, MemoryError) as error:
+        why = " ".join(str(error).split())[:160]
+        raise GoldenError(
+            f"{option}: {path}: no .npy file, or not all of it: {why}; write it anew with "
+            "numpy.save, as an array of numbers"
+        ) from error
+    if not isinstance(found, numpy.ndarray) or not found.ndim:
+        raise GoldenError(
+            f"{option}: {path}: no array of records, which its first dimension counts"
+        )
+    return found
 
 
 def _only(specs: Sequence[TensorSpec]) -> TensorSpec:

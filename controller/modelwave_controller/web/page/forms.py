@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from modelwave_controller.api import devices as device_calls
 from modelwave_controller.api import starts as start_calls
-from modelwave_controller.errors import NotFoundError
+from modelwave_controller.errors import NotFoundError, OperatorError
 from modelwave_controller.web.page import acts, start_fields, start_preview
 from modelwave_controller.web.page.asking import Asking
 
@@ -52,10 +52,13 @@ def forget(asking: Asking, path: Fields, _form: Fields) -> str:
 
 def start(asking: Asking, _path: Fields, form: Fields) -> str | dict[str, Any]:
     said = start_fields.asked(form, asking.now)
-    if form.get("act") == "start":
-        begun = asking.ask_read(start_calls.START, said)
-        return f"rollouts/{begun.status.rollout}?done=start"
-    return {"preview": start_preview.preview(asking.ask_read(start_calls.DRY_RUN, said))}
+    try:
+        if form.get("act") == "start":
+            begun = asking.ask_read(start_calls.START, said)
+            return f"rollouts/{begun.status.rollout}?done=start"
+        return {"preview": start_preview.preview(asking.ask_read(start_calls.DRY_RUN, said))}
+    except NotFoundError as error:  # what a field names, and not this page
+        raise OperatorError(str(error)) from error
 
 
 FORMS = (

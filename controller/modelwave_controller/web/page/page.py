@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -25,7 +25,9 @@ from modelwave_controller.errors import (
     UnknownPersonError,
 )
 from modelwave_controller.people.roles import Person
-from modelwave_controller.web.page import forms, own_forms, views
+from modelwave_controller.service.guard import whole_body
+from modelwave_controller.web import own_requests
+from modelwave_controller.web.page import forms, views
 from modelwave_controller.web.page.asking import Asking
 from modelwave_controller.web.page.files import LONG, static_files
 from modelwave_controller.web.page.forms import Form
@@ -33,20 +35,30 @@ from modelwave_controller.web.page.headers import FRESH, HEADERS
 from modelwave_controller.web.page.logins import Logins
 from modelwave_controller.web.page.rendering import render
 from modelwave_controller.web.page.views import View
-from modelwave_controller.web.public_url import PublicUrl
+from modelwave_controller.web.public_url import HERE, PublicUrl
 
 MAX_FORM_BYTES = 8 << 10
 AT_ONCE = 8  # pages that are made; further ones wait
 SESSION_ENDED = "you were logged out: your token or your session has ended; log in again"
 
-# Returns whose the token is, for an address. Raises UnknownPersonError or BusyError.
-HolderOf = Callable[[Callable[[], str], str], Person]
 DeskOf = Callable[[Person], AbstractContextManager[Desk]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Add = Callable[[str, str, Handler], None]
-HERE = PublicUrl()
 
 logger = logging.getLogger(__name__)
+
+
+class Door(Protocol):
+    """The doorman, as far as the page asks it. Each raises UnknownPersonError or BusyError."""
+
+    def holder(self, token: Callable[[], str], address: str) -> Person:
+        """Returns whose the token is, for an address."""
+
+    def address(self, request: web.Request) -> str:
+        """Returns from where a request is, for the bounds on wrong tokens."""
+
+    def signed_on(self, request: web.Request) -> Person | None:
+        """Returns whom a proxy has let in, if one has. Raises ForbiddenError too."""
 
 
 class Page:
@@ -55,18 +67,15 @@ class Page:
     def __init__(
         self,
         fleet: str,
-        holder_of: HolderOf,
+        door: Door,
         desk_of: DeskOf,
         logins: Logins,
-        address_of: Callable[[web.Request], str],
         public: PublicUrl = HERE,
     ) -> None:
-        """`address_of` returns from where a request is, for the bounds on wrong tokens."""
         self._fleet = fleet
-        self._holder_of = holder_of
+        self._door = door
         self._desk_of = desk_of
         self._logins = logins
-        self._address_of = address_of
         self._public = public
         self._files = static_files()
         self._at_once = asyncio.Semaphore(AT_ONCE)
@@ -87,6 +96,8 @@ class Page:
 
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
+                if request.method == POST:  # before it has one of few places
+                    await _require_form(request)
                 async with self._at_once:
                     response = await handler(request)
             except UnknownPersonError:
@@ -133,13 +144,15 @@ class Page:
 
     def _known(self, request: web.Request) -> Person:
         """Returns who is logged in. Raises UnknownPersonError if nobody is, or their token has
-        ended."""
+        ended, and ForbiddenError for who signed on and has no role."""
+        if signed := self._door.signed_on(request):
+            return signed
         session = self._logins.session(request)
         if session is None:
             raise UnknownPersonError(SESSION_ENDED)
         try:
             token = session.token
-            person = self._holder_of(lambda: token, self._address_of(request))
+            person = self._door.holder(lambda: token, self._door.address(request))
         except UnknownPersonError:
             self._logins.end(request)
             raise
@@ -160,6 +173,8 @@ class Page:
             "fleet_name": self._fleet,
             "person": session.person if session else None,
             "csrf": session.csrf if session else "",
+            "signed_on": session is not None and session.signed_on,
+            "log_out": self._logins.log_out,
             "versions": versions,
             "here": path.split("/")[1],
         } | values
@@ -184,15 +199,18 @@ class Page:
         return web.Response(status=303, headers={"Location": f"{self._up(request)}login"})
 
     async def _login_page(self, request: web.Request) -> web.StreamResponse:
+        session = self._logins.session(request)
+        if session is not None and session.signed_on:
+            return web.Response(status=303, headers={"Location": "./"})
         return self._rendered(request, "login.html", {"problem": ""})
 
     async def _login(self, request: web.Request) -> web.StreamResponse:
         form = await _form(request)
         self._require_own_origin(request)
         text = form.get("token", "").strip()
-        address = self._address_of(request)
+        address = self._door.address(request)
         try:
-            await asyncio.to_thread(self._holder_of, lambda: text, address)
+            await asyncio.to_thread(self._door.holder, lambda: text, address)
         except (UnknownPersonError, BusyError) as error:
             status = problem_of(error).status
             return self._rendered(request, "login.html", {"problem": str(error)}, status)
@@ -212,11 +230,11 @@ class Page:
         session = self._logins.session(request)
         if session is None:
             raise UnknownPersonError(SESSION_ENDED)
-        own_forms.require_token(form.pop("csrf", ""), session.csrf)
+        own_requests.require_token(form.pop("csrf", ""), session.csrf)
         return form
 
     def _require_own_origin(self, request: web.Request) -> None:
-        own_forms.require_own_origin(request.headers, request.host, self._public.origin)
+        own_requests.require_own_origin(request.headers, request.host, self._public.origin)
 
     # Acts.
 
@@ -252,13 +270,19 @@ class Page:
         )
 
 
-async def _form(request: web.Request) -> dict[str, str]:
-    """Returns the fields of a form, each given once. Raises OperatorError."""
+async def _require_form(request: web.Request) -> None:
+    """Waits for the whole form, of somebody who may be anybody. Raises OperatorError if the body is
+    none, and ConnectionError as `whole_body`."""
     kind = "application/x-www-form-urlencoded"
     if request.content_type != kind:
         raise OperatorError(f"Content-Type: a form is {kind}")
-    if (request.content_length or 0) > MAX_FORM_BYTES:
+    is_long = (request.content_length or 0) > MAX_FORM_BYTES
+    if is_long or len(await whole_body(request)) > MAX_FORM_BYTES:
         raise OperatorError(f"the form: at most {MAX_FORM_BYTES} bytes")
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """Returns the fields of a form that is there, each given once. Raises OperatorError."""
     found: dict[str, str] = {}
     for name, value in (await request.post()).items():
         if name in found or not isinstance(value, str):

@@ -27,11 +27,19 @@ class Measured(NamedTuple):
     courses: list[Course]
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
 Value = Callable[[DeviceWindow], float | None]
 
 _COURSES: tuple[tuple[str, Value, Callable[[float], str]], ...] = (
-    ("right", lambda one: _share(one.correct, one.labelled), "{:.1%}".format),
-    ("failed", lambda one: _share(one.failures, one.inferences), "{:.1%}".format),
+    ("right", lambda one: _share(one.correct, one.labelled), _percent),
+    ("failed", lambda one: _share(one.failures, one.inferences), _percent),
     ("median", lambda one: one.median_ms, "{:.3g} ms".format),
     ("inferences", lambda one: float(one.inferences), "{:,.0f}".format),
 )
@@ -63,11 +71,7 @@ def _course(
     if not known:
         return None
     least, most = min(known), max(known)
-    words = f"{told(least)} to {told(most)}"
+    words = f"{told(least)} to {told(most)}" if least < most else f"always {told(most)}"
     drawn = sparkline.svg(values, least, most, f"{name} by window: {words}")
     newest = "–" if values[-1] is None else told(values[-1])
     return Course(name, newest, words, drawn)
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None

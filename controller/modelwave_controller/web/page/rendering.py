@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from modelwave_controller.drawing import bars
 from modelwave_controller.drawing.markup import Markup, bounded, words
 from modelwave_controller.phrases import moment, plural, span
+from modelwave_controller.releases import heldout
 from modelwave_controller.terminal import plain
 from modelwave_controller.web.page import tiles
 
@@ -40,6 +41,7 @@ def _environment() -> Environment:
     )
     filters: dict[str, Callable[..., Any]] = {
         "words": words,
+        "drawn": Markup,
         "typed": _typed,
         "moment": moment,
         "span": span,
@@ -47,6 +49,7 @@ def _environment() -> Environment:
         "number": tiles.number,
         "thousands": "{:,}".format,
         "percent": _percent,
+        "points": _points,
         "class_of": bars.class_of,
     }
     made.filters.update(filters)
@@ -61,6 +64,10 @@ def _finalized(value: Any) -> Any:
 def _typed(text: str) -> Markup:
     """Returns the lines of a text that a person typed, to go on typing."""
     return Markup("\n".join(escape(plain(line)) for line in text.splitlines()))
+
+
+def _points(difference: float) -> str:
+    return heldout.points(difference).replace("-", "−")
 
 
 def _percent(share: float | None) -> str:

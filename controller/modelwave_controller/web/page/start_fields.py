@@ -106,7 +106,7 @@ def _stages(given: Fields) -> list[dict[str, Any]]:
     if given["another"] and not numbers:
         raise OperatorError("approval: name the stages that another person has to approve")
     for number in numbers:
-        if not number.isdecimal() or not 1 <= int(number[:4]) <= len(stages):
+        if not number.isdecimal() or len(number) > 4 or not 1 <= int(number) <= len(stages):
             raise OperatorError(
                 f"approval: {number[:40]!r} is no stage; give numbers from 1 to {len(stages)}"
             )
