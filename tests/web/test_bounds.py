@@ -225,16 +225,34 @@ def test_head_is_get_without_its_body(url: str) -> None:
     ids=lambda text: repr(text[:30]),
 )
 def test_what_is_no_request_is_refused(url: str, text: bytes) -> None:
+    found = spoken(url, text)
+    head, _, body = found.partition(b"\r\n\r\n")
+    assert head.split()[1] == b"400"
+    assert b"aiohttp" not in found
+    assert Problem.model_validate_json(body).status == 400
+
+
+def spoken(url: str, text: bytes) -> bytes:
+    """Sends this text; returns all that is answered until the end of the connection."""
     host, port = urlsplit(url).hostname, urlsplit(url).port
     with socket.create_connection((host, port), timeout=20) as connection:
         connection.sendall(text)
         found = b""
         while part := connection.recv(65536):
             found += part
-    head, _, body = found.partition(b"\r\n\r\n")
-    assert head.split()[1] == b"400"
-    assert b"aiohttp" not in found
-    assert Problem.model_validate_json(body).status == 400
+    return found
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\x01", b"x" * 10_000])
+def test_a_token_of_what_is_no_request_is_neither_logged_nor_answered(
+    url: str, end: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as one from a file whose line ends as on Windows."""
+    caplog.set_level(logging.DEBUG)
+    text = b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer mw_secret" + end + b"\r\n\r\n"
+    assert b"mw_secret" not in spoken(url, text)
+    assert "no request of HTTP" in caplog.text
+    assert "mw_secret" not in caplog.text
 
 
 @pytest.mark.parametrize(
