@@ -52,8 +52,8 @@ from modelwave_controller.trust import (
     signers,
 )
 from modelwave_controller.trust.chain import Chain
-from modelwave_controller.trust.documents import Root, require, view
-from modelwave_controller.trust.field_types import Name, Url, first_problem
+from modelwave_controller.trust.documents import Root, view
+from modelwave_controller.trust.field_types import Name, Url, first_problem, require
 from modelwave_controller.trust.keys import Signer
 from modelwave_controller.trust.waiting_key import WaitingKey
 from modelwave_shared import fields, limits, roles
@@ -139,6 +139,11 @@ broker = ""
 private_networks = false
 # From which share of a rollout's devices in trouble on an alert tells it.
 trouble_share = 0.1
+
+[rollouts]
+# A stage for so many percent of a target's devices, or more, opens only when another than who
+# started the rollout has approved it, whatever its plan says (docs/operations.md):
+# another_approves_from_percent = 50
 
 # Who is told when a rollout is held, and of what else; any number of these (docs/alerts.md):
 # [[alerts]]
@@ -359,6 +364,13 @@ class IngestSettings(_Settings):
     processes: Annotated[int, Field(ge=0, le=64)] = 0
 
 
+class RolloutSettings(_Settings):
+    """`another_approves_from_percent`: from which share of a target's devices on a stage waits for
+    another than who started the rollout, whatever its plan says; None: as plans say."""
+
+    another_approves_from_percent: Annotated[float, Field(gt=0, le=100)] | None = None
+
+
 class KeysSettings(_Settings):
     """`order` names the key that signs orders (trust/signers.py); `passphrase_file` holds its
     passphrase, or the PIN of its token."""
@@ -377,6 +389,7 @@ class ControllerConfig(_Settings):
     tracing: TracingSettings = TracingSettings()
     ingest: IngestSettings = IngestSettings()
     devices: DevicesSettings = DevicesSettings()
+    rollouts: RolloutSettings = RolloutSettings()
     alerts: Alerts = []
 
 

@@ -17,6 +17,8 @@ from tests.controller.rollout_world import World, quick
 from tests.web.bundles import bundle
 from tests.web.served import served
 
+DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "models" / "digits-v1.tflite"
+
 
 def said(capsys: pytest.CaptureFixture[str], arguments: Sequence[str]) -> tuple[int, str, str]:
     code = cli.run(arguments)
@@ -71,6 +73,10 @@ WAYS = [
     ["target", "show", "rp2040"],
     ["target", "show", "linux-cpu", "--json"],
     ["target", "show", "linux"],
+    ["model", "inspect", "DIGITS", "--target", "rp2040", "--target", "linux-cpu"],
+    ["model", "inspect", "DIGITS", "--json"],
+    ["model", "inspect", "DIGITS", "--target", "rp2041"],
+    ["model", "inspect", "DIGITS", "--profile", "cortex-m4:cmsis-nn", "--layers"],
     ["alert", "list"],
     ["alert", "test", "on-call"],
     ["device", "list"],
@@ -140,7 +146,7 @@ ALONE = """
     board build; board line; context add; context list; context remove; context show;
     context use; demo; golden check; golden make; golden show; init; key create; key epoch;
     key expiry; key export; key hosts; key minimum; key revoke; key show; key to-agent; key verify;
-    model estimate; model export; model inspect; release create; release create-agent;
+    model estimate; model export; release create; release create-agent;
     release sign; restore; rollout lint; root show; root sign; simulate fleet; simulate judge
 """
 # Two ways as well; each has a test of its own.
@@ -193,7 +199,9 @@ def fleet(folder: Path) -> World:
 
 
 def as_file(word: str, world: World, folder: Path) -> str:
-    """Returns the word, or a path in its place: of a bundle, or of one whose model is another."""
+    """Returns the word, or a path in its place: of a model, or of a bundle, which may be wrong."""
+    if word == "DIGITS":
+        return str(DIGITS)
     name, _, rest = word.partition("/")
     if name not in ("BUNDLE", "WRONG"):
         return word

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from modelwave_controller import cli
-from modelwave_controller.people.local_token import local_token
 from modelwave_controller.trust import pkcs8
 from tests.controller.rollout_world import PASSPHRASE, World
 from tests.web.served import as_set
@@ -36,10 +35,10 @@ def test_who_trusts_the_fleet_s_authority_asks_over_tls_and_nobody_else_is_asked
     settings = home / "controller.toml"
     text = settings.read_text().replace('certificate = ""', "").replace('key = ""', "")
     settings.write_text(text.replace("[api]\n", f"[api]\n{SETTINGS}"))
-    monkeypatch.setenv("MODELWAVE_TOKEN", local_token(world.home, world.store, world.now, "a"))
     with as_set(world) as url:
         assert url.startswith("https://127.0.0.1:")
-        ask = ["--server", url.replace("127.0.0.1", "localhost"), "fleet", "status"]
+        server = url.replace("127.0.0.1", "localhost")
+        ask = ["--server", server, "--token-file", str(home / "api-token"), "fleet", "status"]
         assert cli.run(ask) == 1
         assert "CERTIFICATE_VERIFY_FAILED" in capsys.readouterr().err
         assert cli.run(["--ca", str(home / "ca" / "ca.pem"), *ask]) == 0

@@ -6,6 +6,7 @@ from modelwave_controller.operations import history
 from modelwave_controller.web import openapi
 from tests.controller.rollout_world import World
 from tests.web.asking import ask
+from tests.web.figures import tell
 
 VIEW = {"viewer", "operator", "approver", "admin"}
 OPERATE = {"operator", "admin"}
@@ -43,6 +44,7 @@ MAY = {
     "GET /api/v1/models/{model}": VIEW,
     "GET /api/v1/models/{model}/releases/{release}": VIEW,
     "GET /api/v1/models/{model}/releases/{release}/arenas/{target}": VIEW,
+    "POST /api/v1/fits": OPERATE,
     "GET /api/v1/targets": VIEW,
     "GET /api/v1/targets/{target}": VIEW,
     "GET /api/v1/alerts": VIEW,
@@ -73,6 +75,8 @@ NO_SUCH = {
     "target": "no-such-target",
     "token": "nobody",
 }
+WAYS = ("", "/", "?force=true")
+NOBODY = ("", "nobody", "admin2")
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +85,8 @@ def url(shared_url: str) -> str:
 
 
 def test_the_table_has_every_call() -> None:
+    number = len(MAY) * (len(VIEW) * len(WAYS) + len(NOBODY))
+    tell("roles against paths", number, f"{len(MAY)} calls, each in {len(WAYS)} ways, and nobody's")
     paths = openapi.document()["paths"]
     assert {f"{m.upper()} {path}" for path, found in paths.items() for m in found} == {*MAY}
 
@@ -95,12 +101,12 @@ def test_each_role_may_what_the_table_says_and_nothing_else(
     path += "?after=-1" if path.endswith("/stream") else ""
     before = history.newest_id(shared_world.store)
     for role in VIEW:
-        for ways in ("", "/", "?force=true"):
+        for ways in WAYS:
             status = ask(url, method, path + ways, token=role).status
             if role not in MAY[call]:
                 assert status == 403 or (ways == "/" and status == 404), (role, ways)
             else:
                 assert status in (200, 404, 422), (role, ways)
-    for nobody in ("", "nobody", "admin2"):
+    for nobody in NOBODY:
         assert ask(url, method, path, token=nobody).status == 401
     assert history.newest_id(shared_world.store) == before

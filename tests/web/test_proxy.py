@@ -73,6 +73,7 @@ def test_below_a_path_no_link_of_the_page_leads_elsewhere_and_its_forms_act(
     world: World, tmp_path: Path, takes_away: bool
 ) -> None:
     """Whether the proxy takes the path away or not. It passes on a Host of its own."""
+    world.shelve(1)
     port = free_port()
     public = f"http://127.0.0.1:{port}{PREFIX}"
     with served(world, public_url=public) as url:

@@ -12,6 +12,7 @@ from modelwave_controller.client.client import Client
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import rollouts
 from tests.controller.rollout_world import World
+from tests.web.bundles import bundle
 from tests.web.served import served
 
 JOB = Path(__file__).parents[2] / "examples" / "ci" / "release_and_wait.py"
@@ -61,6 +62,11 @@ def test_releases_and_targets_are_shown(client: Client, world: World) -> None:
     assert client.releases.show("digits", 2, "linux-cpu") == [found]
     bill = client.releases.bill_of_materials("digits", 2)
     assert bill["metadata"]["component"]["version"] == "v2"
+    (one,) = client.models.list()
+    assert [line.release for line in one.newest] == [2, 1]
+    assert list(client.models.releases("digits")) == one.newest
+    assert [where.target for where in client.models.standing("digits", 2)] == ["linux-cpu"]
+    assert "only a .tflite on a board" in client.models.arena("digits", 2, "linux-cpu").why
     assert client.targets.show("rp2040") in client.targets.list()
 
 
@@ -71,8 +77,9 @@ def test_errors_are_those_of_the_service(client: Client) -> None:
         client.rollouts.start("digits", 1, {"stages": [{"percent": 0}]})
 
 
-def test_training_job_ends_with_the_verdict(
+def test_training_job_sends_its_release_and_ends_with_the_verdict(
     world: World,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -82,14 +89,17 @@ def test_training_job_ends_with_the_verdict(
 
     monkeypatch.setattr("modelwave_controller.client.client.time.sleep", meanwhile)
     monkeypatch.setenv("MODELWAVE_TOKEN", "operator")
+    made = bundle(world, tmp_path / "made")
     with served(world) as url:
         monkeypatch.setenv("MODELWAVE_URL", url)
         job = runpy.run_path(str(JOB))
         main = job["main"]
-        assert main("digits", "v1") == 4
-        assert main("digits", "v9") == 2
+        assert main(str(made)) == 4
+        assert main(str(made), str(bundle(world, tmp_path / "other", 8))) == 2
+        assert main(str(tmp_path / "nothing")) == 2
     out, err = capsys.readouterr()
     assert job["CODES"] | {"UNKNOWN": job["OTHER"]} == EXIT_CODES
     assert out.splitlines()[0].startswith("NEW")
     assert "it was worse" in out
-    assert "digits has no release v9" in err
+    assert "give the bundles of one release" in err
+    assert "not a bundle" in err

@@ -34,7 +34,7 @@ from modelwave_controller.releases.latency_limit import microseconds
 from modelwave_controller.releases.manifests import Wanted
 from modelwave_controller.releases.reliability import read_table
 from modelwave_controller.terminal import print_json, safe, say
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared.manifests import loading as loading_rule
 from modelwave_shared.words import ONNX
 

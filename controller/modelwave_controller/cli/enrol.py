@@ -28,7 +28,7 @@ from modelwave_controller.operations import enrolling
 from modelwave_controller.operations.enrolling import Wanted
 from modelwave_controller.phrases import plural
 from modelwave_controller.terminal import print_json, safe, say
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import fields
 
 NamesArgument = Annotated[

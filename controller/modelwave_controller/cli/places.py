@@ -59,6 +59,11 @@ def service_of(ctx: typer.Context) -> Service | None:
     return Service(one.url, one.ca, chosen, name == "context", token)
 
 
+def is_named(ctx: typer.Context) -> bool:
+    """Returns whether the command line or the environment names a place."""
+    return _given(ctx)[0] != ""
+
+
 def _given(ctx: typer.Context) -> tuple[str, str]:
     """Returns the option that names the place, and its value; ("", "") for none."""
     root = ctx.find_root()

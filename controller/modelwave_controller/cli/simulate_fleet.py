@@ -22,7 +22,7 @@ from modelwave_controller.service.broker_address import broker_of
 from modelwave_controller.storage import names
 from modelwave_controller.storage.store import Store
 from modelwave_controller.terminal import facts, plain, print_json, show, table
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import fields
 
 MAX_DEVICES, MAX_PROCESSES = 200_000, 64

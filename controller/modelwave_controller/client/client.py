@@ -15,7 +15,16 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from modelwave_controller.api import devices, fleet, releases, rollouts, starts, targets
+from modelwave_controller.api import (
+    devices,
+    fits,
+    fleet,
+    models,
+    releases,
+    rollouts,
+    starts,
+    targets,
+)
 from modelwave_controller.api.call import AnswerT, AskedT, Call
 from modelwave_controller.client import contexts
 from modelwave_controller.client.remote import Remote
@@ -26,6 +35,7 @@ from modelwave_controller.results.device_history import DeviceHistory
 from modelwave_controller.results.devices import Forgotten
 from modelwave_controller.results.fleet import Fleet
 from modelwave_controller.results.log import LogEntry
+from modelwave_controller.results.models import Arena, ModelReleases, ReleaseLine, Standing
 from modelwave_controller.results.releases import Added, Release
 from modelwave_controller.results.report import RolloutReport
 from modelwave_controller.results.rollouts import Entry, Promoted, Status
@@ -38,6 +48,9 @@ EVERY_SECONDS = 2.0
 Entries = list[Entry]
 Found = list[Release]
 Known = list[Target]
+Fits = list[dict[str, Any]]
+Every = list[ModelReleases]
+Everywhere = list[Standing]
 Plan = dict[str, Any]  # as in a file (docs/operations.md, "A plan in a file")
 
 
@@ -203,6 +216,36 @@ class Releases(_Group):
         return self._ask(releases.SBOM, model=model, release=str(release), target=target)
 
 
+class Models(_Group):
+    """`release` is a number."""
+
+    def list(self) -> Every:
+        """Returns all models, each with its newest releases."""
+        return self._ask(models.LIST)
+
+    def releases(self, model: str) -> Iterator[ReleaseLine]:
+        """Yields the releases of a model, the newest first."""
+        page = self._ask(models.SHOW, model=model)
+        while True:
+            yield from page.newest
+            if not page.older:
+                return
+            page = self._ask(models.SHOW, model=model, before=page.newest[-1].release)
+
+    def standing(self, model: str, release: int) -> Everywhere:
+        """Returns for each target whether a release fits, and how many devices run it."""
+        return self._ask(models.STANDING, model=model, release=release)
+
+    def arena(self, model: str, release: int, target: str) -> Arena:
+        return self._ask(models.ARENA, model=model, release=release, target=target)
+
+    def fit(self, file: Path | str, targets: Sequence[str] = ()) -> Fits:
+        """Returns what a .tflite or .onnx file needs on these targets, or on all, and whether it
+        fits: for each an entry as of `modelwave model inspect --json`."""
+        named = str(file).encode(errors="replace").decode()
+        return self._send(fits.FIT, file, targets=",".join(targets), name=named)
+
+
 class Targets(_Group):
     def list(self) -> Known:
         return self._ask(targets.LIST)
@@ -256,6 +299,7 @@ class Client:
         self.remote = Remote(url, token, ca)
         self.rollouts = Rollouts(self.remote)
         self.releases = Releases(self.remote)
+        self.models = Models(self.remote)
         self.targets = Targets(self.remote)
         self.devices = Devices(self.remote)
         self.fleet = WholeFleet(self.remote)

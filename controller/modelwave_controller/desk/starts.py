@@ -2,8 +2,8 @@
 
 from modelwave_controller.api import starts as calls
 from modelwave_controller.desk.desk import Desk
-from modelwave_controller.desk.doing import as_it_is, does
-from modelwave_controller.operations import begin, linted, starting
+from modelwave_controller.desk.doing import OfFiles, as_it_is, does
+from modelwave_controller.operations import begin, linted, starting, two_people
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.results.starts import DryRun, LintedStage, Started
@@ -23,8 +23,9 @@ def dry_run(desk: Desk, asked: calls.Start) -> DryRun:
 
 
 @does(calls.LINT)
-def lint(_desk: Desk, asked: calls.Lint) -> list[LintedStage]:
-    return linted.linted(asked.plan)
+def lint(desk: OfFiles, asked: calls.Lint) -> list[LintedStage]:
+    percent = as_it_is(desk.home).config.rollouts.another_approves_from_percent
+    return linted.linted(two_people.asked(asked.plan, percent))
 
 
 def _request(desk: Desk, asked: calls.Start) -> tuple[Releases, Request]:
@@ -45,4 +46,5 @@ def _request(desk: Desk, asked: calls.Start) -> tuple[Releases, Request]:
         accept_blind=asked.accept_blind,
         start_at=asked.start_at,
         supersede=asked.supersede,
+        another_from=home.config.rollouts.another_approves_from_percent,
     )

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import membership, observations
+from modelwave_controller.operations import device_words, observations
 from modelwave_controller.operations.device_entries import Entry, entries_of, silent_before
 from modelwave_controller.operations.health import health
 from modelwave_controller.storage import clock, listed, log
@@ -44,7 +44,7 @@ class Only:
         models = [m for m in entry["models"] if self.model in (None, m["model"])]
         return (
             (self.named is None or self.named in entry["device"])
-            and self.target in (None, membership.target_of(entry))
+            and self.target in (None, device_words.target_of(entry))
             and (self.tag is None or self.tag in entry["tags"])
             and (self.model is None or bool(models))
             and (self.not_on is None or any(m["release"] != self.not_on for m in models))

@@ -22,7 +22,7 @@ from modelwave_controller.rollout.events import FLEET, LOCAL, TokenMade, TokenRe
 from modelwave_controller.rollout.lines import DEVICE, OPERATOR, SERVICE
 from modelwave_controller.storage import access_tokens, log
 from modelwave_controller.storage.access_tokens import AccessToken
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import fields
 from modelwave_shared.errors import DocumentError
 

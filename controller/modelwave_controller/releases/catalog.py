@@ -19,7 +19,7 @@ from modelwave_controller.home import Home
 from modelwave_controller.releases import bundles, model_signature, version_name
 from modelwave_controller.releases.bundle_tar import MANIFEST_FILE, manifest_of
 from modelwave_controller.releases.bundles import Signed
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import documents, fields
 
 StoredRelease = Signed

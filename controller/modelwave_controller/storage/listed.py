@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select, union
 
-from modelwave_controller.storage import views
+from modelwave_controller.results.devices import VIEW_TROUBLES
 from modelwave_controller.storage.tables import (
     bad_messages,
     device_models,
@@ -111,7 +111,7 @@ def _troubles(name: Any, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
     yield ~_has(devices.alias(), name)
     its = devices.alias()
     noted = its.c.stale > 0, its.c.clones > 0, its.c.refused != ""
-    yield _has(its, name, or_(*noted, its.c.view.in_(list(views.TROUBLES))))
+    yield _has(its, name, or_(*noted, its.c.view.in_(list(VIEW_TROUBLES))))
     state = device_models.alias()
     ended_well = state.c.outcome.in_(["", SUCCEEDED, SHADOWED])
     yield _has(state, name, or_(state.c.tries > 0, ~ended_well))

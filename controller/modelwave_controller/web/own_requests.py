@@ -9,22 +9,24 @@ of the same host is the same site, though, and a browser may be old; so a form a
     have the token         that stands in the forms of the session's pages, which nobody else reads
 
 Who signed on at a proxy has a cookie of the proxy's, of which we know nothing. So what they ask of
-the API is to be from our origin as well; a program sends neither header, and has to send JSON, or
-DELETE, which no browser does for another site without asking us first.
+the API is to be from our origin as well; a program sends neither header, and has to send JSON, a
+file, or DELETE, which no browser does for another site without asking us first.
 """
 
 import hmac
 from collections.abc import Mapping
 
+from modelwave_controller.api.call import OCTETS
 from modelwave_controller.errors import ForbiddenError
 
 FOREIGN = "this form was not sent by the page itself: open the page, and send it from there"
 ELSEWHERE = "this was sent by another site's page"
 NO_PAGE = (
-    "Content-Type: send application/json: without it this may be another site's page; or send an "
-    "access token"
+    "Content-Type: send application/json, also without a body, as this may be another site's page "
+    "else; or send an access token"
 )
 READS = ("GET", "HEAD")
+NO_FORM = ("application/json", OCTETS)
 
 
 def require_own_origin(headers: Mapping[str, str], host: str, public: str = "") -> None:
@@ -52,7 +54,7 @@ def require_not_foreign(
             raise ForbiddenError(ELSEWHERE)
     elif "Sec-Fetch-Site" in headers or "Origin" in headers:
         require_own_origin(headers, host, public)
-    elif method != "DELETE" and _kind(headers) != "application/json":
+    elif method != "DELETE" and _kind(headers) not in NO_FORM:
         raise ForbiddenError(NO_PAGE)
 
 

@@ -18,6 +18,7 @@ from modelwave_controller.people.roles import Person
 from modelwave_controller.service.vitals import Vitals
 from modelwave_controller.storage.store import Store
 from modelwave_controller.trust.file_places import bracketed
+from modelwave_controller.web import own_token
 from modelwave_controller.web.doorman import Doorman
 from modelwave_controller.web.listener import BOUNDS, Listener
 from modelwave_controller.web.page.logins import Logins
@@ -73,7 +74,7 @@ async def listening(
             raise
         return listener, f"{'https' if tls else 'http'}://{bracketed(host)}:{bound}"
 
-    async with contextlib.AsyncExitStack() as stack:
+    async with own_token.kept(home, store, clock), contextlib.AsyncExitStack() as stack:
         try:
             listener, url = await begin()
             stack.push_async_callback(listener.stop)

@@ -14,15 +14,15 @@ from modelwave_controller.api import rollouts as rollout_calls
 from modelwave_controller.api import starts as start_calls
 from modelwave_controller.api.call import Call
 from modelwave_controller.errors import OperatorError, TrustError
-from modelwave_controller.operations import device_words, membership, troubles
-from modelwave_controller.operations.device_entries import doing
+from modelwave_controller.operations import device_words, troubles
+from modelwave_controller.operations.device_words import doing
 from modelwave_controller.results.models import Arena
 from modelwave_controller.rollout.state import FINAL
 from modelwave_controller.web.page import acts, forms, pasts, shelf, start_fields, tiles
 from modelwave_controller.web.page.asking import Asking
 from modelwave_shared.words import OUTCOMES
 
-DEVICES, ROLLOUTS, RELEASES = 100, 100, 100  # of a page
+DEVICES, ROLLOUTS, RELEASES = 100, 100, 50  # of a page
 EVENTS, MORE_EVENTS = "100", "1000"
 NEWEST_EVENTS = 12  # beside something else
 FILTERS = ("named", "target", "tag", "model", "not_on", "outcome", "offline", "trouble")
@@ -116,7 +116,7 @@ def devices(asking: Asking, _path: Fields, query: Fields) -> Values:
         "per_page": DEVICES,
         "outcomes": OUTCOMES,
         "presence": device_words.presence,
-        "target_of": membership.target_of,
+        "target_of": device_words.target_of,
         "done_words": acts.DONE_WITH_DEVICES,
         "now": asking.now,
     }
