@@ -1,5 +1,6 @@
 """Tests what a listener does with requests that nobody means well, and what its answers have."""
 
+import asyncio
 import gzip
 import json
 import logging
@@ -19,7 +20,7 @@ from modelwave_controller.connections import Bounds
 from modelwave_controller.people import tokens
 from modelwave_controller.people.roles import Person
 from modelwave_controller.service import guard
-from modelwave_controller.web import listener
+from modelwave_controller.web import listener, said
 from tests.controller.rollout_world import World
 from tests.web.asking import Answer, ask
 from tests.web.served import served, served_to_tokens
@@ -171,6 +172,21 @@ def test_who_asks_for_much_at_once_holds_up_nobody_else(
         finally:
             goes_on.set()
         assert {one.result().status for one in asked} == {200}
+
+
+def test_a_long_body_is_read_beside_what_else_the_service_does(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = said.read
+
+    def seen(*asked: Any) -> Any:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        return read(*asked)
+
+    monkeypatch.setattr(said, "read", seen)
+    plan = {"stages": [{}] * 100_000}
+    assert "stages.0" in ask(url, "POST", "/api/v1/plans/lint", {"plan": plan}).json["detail"]
 
 
 @pytest.mark.parametrize("length", ["8193", ""])
