@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from modelwave_controller.models.targets import Targets
+from modelwave_controller.releases import arenas
 from tests.controller.rollout_world import World, quick
 from tests.web.page_reader import PageReader
 from tests.web.served import served
@@ -95,3 +97,13 @@ def test_what_there_is_not_is_said(reader: PageReader) -> None:
         answer = reader.get(f"/releases/{path}")
         assert answer.status in (404, 422), path
         assert 'role="alert"' in answer.text
+
+
+def test_a_picture_that_failed_in_any_way_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arenas, "_drawn", lambda *_: (b"\xff".decode(), ""))
+    made = arenas.Arenas()
+    assert "could not be drawn" in made.picture(tmp_path / "a", "m0", "a", True)[1]
+    monkeypatch.setattr(arenas, "_drawn", lambda *_: ("<svg/>", ""))
+    assert made.picture(tmp_path / "b", "m0", "b", True) == ("<svg/>", "")
