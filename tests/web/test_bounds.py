@@ -1,5 +1,6 @@
 """Tests what a listener does with requests that nobody means well, and what its answers have."""
 
+import asyncio
 import gzip
 import json
 import logging
@@ -19,7 +20,7 @@ from modelwave_controller.connections import Bounds
 from modelwave_controller.people import tokens
 from modelwave_controller.people.roles import Person
 from modelwave_controller.service import guard
-from modelwave_controller.web import listener
+from modelwave_controller.web import listener, said
 from tests.controller.rollout_world import World
 from tests.web.asking import Answer, ask
 from tests.web.served import served, served_to_tokens
@@ -173,6 +174,21 @@ def test_who_asks_for_much_at_once_holds_up_nobody_else(
         assert {one.result().status for one in asked} == {200}
 
 
+def test_a_long_body_is_read_beside_what_else_the_service_does(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = said.read
+
+    def seen(*asked: Any) -> Any:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        return read(*asked)
+
+    monkeypatch.setattr(said, "read", seen)
+    plan = {"stages": [{}] * 100_000}
+    assert "stages.0" in ask(url, "POST", "/api/v1/plans/lint", {"plan": plan}).json["detail"]
+
+
 @pytest.mark.parametrize("length", ["8193", ""])
 def test_a_form_that_is_too_long_is_refused(url: str, length: str) -> None:
     said = {"Content_Type": "application/x-www-form-urlencoded"}
@@ -225,16 +241,34 @@ def test_head_is_get_without_its_body(url: str) -> None:
     ids=lambda text: repr(text[:30]),
 )
 def test_what_is_no_request_is_refused(url: str, text: bytes) -> None:
+    found = spoken(url, text)
+    head, _, body = found.partition(b"\r\n\r\n")
+    assert head.split()[1] == b"400"
+    assert b"aiohttp" not in found
+    assert Problem.model_validate_json(body).status == 400
+
+
+def spoken(url: str, text: bytes) -> bytes:
+    """Sends this text; returns all that is answered until the end of the connection."""
     host, port = urlsplit(url).hostname, urlsplit(url).port
     with socket.create_connection((host, port), timeout=20) as connection:
         connection.sendall(text)
         found = b""
         while part := connection.recv(65536):
             found += part
-    head, _, body = found.partition(b"\r\n\r\n")
-    assert head.split()[1] == b"400"
-    assert b"aiohttp" not in found
-    assert Problem.model_validate_json(body).status == 400
+    return found
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\x01", b"x" * 10_000])
+def test_a_token_of_what_is_no_request_is_neither_logged_nor_answered(
+    url: str, end: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as one from a file whose line ends as on Windows."""
+    caplog.set_level(logging.DEBUG)
+    text = b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer mw_secret" + end + b"\r\n\r\n"
+    assert b"mw_secret" not in spoken(url, text)
+    assert "no request of HTTP" in caplog.text
+    assert "mw_secret" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,18 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from modelwave_controller.models.targets import Targets
+from modelwave_controller.releases import arenas
 from tests.controller.rollout_world import World, quick
 from tests.web.page_reader import PageReader
 from tests.web.served import served
 from tests.web.shelved import BOARD, shelve_keywords
+
+TOO_MUCH = {"flash": 1500, "ram": 10**9, "kernels": [], "runtime": "tflite", "accelerator": ""}
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +22,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with closing(World(tmp_path_factory.mktemp("releases"), devices=4)) as made:
         for number in range(1, 7):
             made.shelve(number)
+        made.shelve(3, (BOARD,), needs=TOO_MUCH)
         shelve_keywords(made, 7, 951_000)
         shelve_keywords(made, 8, 930_000)
         made.start(6, quick(100))
@@ -68,6 +73,14 @@ def test_a_release_is_shown_with_lineage_metrics_fit_and_golden_set(
     assert "<dt>epochs</dt><dd>12</dd>" in page
 
 
+def test_what_a_target_lacks_is_said(world: World, reader: PageReader) -> None:
+    page = reader.get("/releases/digits/3").text
+    free = Targets(world.home.targets).get(BOARD).free_ram_bytes
+    assert free is not None
+    assert 'class="word no"' in page
+    assert f"RAM: {10**9 - free:,} bytes missing" in page
+
+
 def test_the_arena_is_drawn_once_and_stands_in_the_page(reader: PageReader) -> None:
     path = f"/releases/digits/8?arena={BOARD}"
     drawn = reader.get(f"/api/v1/models/digits/releases/8/arenas/{BOARD}")
@@ -84,3 +97,13 @@ def test_what_there_is_not_is_said(reader: PageReader) -> None:
         answer = reader.get(f"/releases/{path}")
         assert answer.status in (404, 422), path
         assert 'role="alert"' in answer.text
+
+
+def test_a_picture_that_failed_in_any_way_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arenas, "_drawn", lambda *_: (b"\xff".decode(), ""))
+    made = arenas.Arenas()
+    assert "could not be drawn" in made.picture(tmp_path / "a", "m0", "a", True)[1]
+    monkeypatch.setattr(arenas, "_drawn", lambda *_: ("<svg/>", ""))
+    assert made.picture(tmp_path / "b", "m0", "b", True) == ("<svg/>", "")

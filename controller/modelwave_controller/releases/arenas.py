@@ -11,7 +11,6 @@ from collections import OrderedDict
 from importlib.resources import files
 from pathlib import Path
 
-from modelwave_controller.errors import ModelwaveError
 from modelwave_controller.releases.confinement import confined
 from modelwave_controller.releases.printed import last_line
 
@@ -61,7 +60,7 @@ class Arenas:
         found: Picture = "", "it could not be drawn: the service's log says why"
         try:
             found = _drawn(model, key[1], name)
-        except (OSError, ModelwaveError):
+        except Exception:  # such as bytes that are no text: others wait for their pictures
             logger.exception("the arena of %s was not drawn", model.name)
         with self._lock:
             self._kept[key] = found

@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from modelwave_controller import descriptors, few_lines
 from modelwave_controller.connections import Bounds, Connections, Place
+from modelwave_controller.errors import MalformedError
 
 logger = logging.getLogger(__name__)
 
@@ -94,11 +95,13 @@ GUARD = web.AppKey("guard", Guard)  # of an application whose requests may have 
 
 async def whole_body(request: web.Request) -> bytes:
     """Returns the body, which is bounded by the application's size. Raises ConnectionError if it
-    does not come in time, or another connection wants the place."""
+    does not come in time, or another connection wants the place, MalformedError if it is none."""
     guard = request.app[GUARD]
     guard.wait(request.transport, WANTED_BODY_SECONDS)
     try:
         return await request.read()
+    except web.RequestPayloadError:  # its text has what came
+        raise MalformedError("the body: it is not what HTTP says how it comes") from None
     finally:
         guard.serve(request.transport)
 

@@ -128,7 +128,9 @@ class Listener:
             require(person, call)
             if call.sends is None:
                 answers.require_readable(request)
-                asked = _asked(call, request, await whole_body(request))
+                body = await whole_body(request)
+                async with self._shares.turn(person.name):  # a long one takes a while to read
+                    asked = await self._run(_asked, call, request, body)
                 return await self._done(request, call, asked, person, _key(call, request), None)
             asked, key = _asked(call, request, b""), _key(call, request)
             home = await self._run(self._home, person)
