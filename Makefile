@@ -59,9 +59,8 @@ trust: $(STAMP) ## every sweep of keys, signatures and attacks, its figures last
 judge: $(STAMP) ## what the judge does to good and bad releases, as tables; TABLES="halt cost" RUNS=200 for less
 	$(BIN)/python -m tests.judge $(TABLES) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
-api: $(STAMP) ## every sweep of the API's tests; the number of made-up requests last
-	MODELWAVE_LONG=1 $(BIN)/pytest -s tests/web/test_once.py tests/web/test_live.py \
-	  tests/web/test_bounds.py tests/web/test_matrix.py tests/web/test_proxy.py tests/web/test_schemathesis.py
+api: $(STAMP) ## every sweep of the API's tests, then what API, page and files cost, as a table; MEASURE="readers" for some
+	$(BIN)/python -m benchmarks.api $(MEASURE) $(if $(LONG),--long)
 
 boards-sweep: $(STAMP) ## power cut at every write of a board's flash, as a table; SCENARIO=new-agent FS=fat MODE=half for some, RESULTS=file to go on
 	$(BIN)/python -m tests.board.sweep $(if $(FS),--fs $(FS)) $(if $(SCENARIO),--scenario $(SCENARIO)) \

@@ -5,6 +5,7 @@ README.md        the CLI's help
 docs/operations.md   the keys of a plan, from plan.py
 docs/watch.svg   the watch view, drawn by the code that draws it in a terminal
 docs/decisions/README.md   the list of the records, from their first lines
+docs/api.md      the table of calls, from api/
 docs/boards.md   the agent's size and heap on a board, from benchmarks/footprint.toml
 """
 
@@ -21,6 +22,8 @@ from rich.console import Console
 from typer.main import get_command
 
 from modelwave_agent import machine
+from modelwave_controller.api import fleet
+from modelwave_controller.api.every import CALLS
 from modelwave_controller.boards import package
 from modelwave_controller.cli import view, whole_application
 from modelwave_controller.results.rollouts import GateRow, Problem, SeriesPoint, StageRow, Status
@@ -163,6 +166,14 @@ def footprint() -> str:
     return "\n".join(lines)
 
 
+def api_calls() -> str:
+    """Returns the table of all calls, by path."""
+    lines = ["| call | permission | |", "| --- | --- | --- |"]
+    for call in sorted((*CALLS, fleet.STREAM), key=lambda one: (one.path, one.method)):
+        lines.append(f"| `{call.method} {call.path}` | {call.needs} | {call.summary} |")
+    return "\n".join(lines)
+
+
 def filled(text: str, name: str, content: str) -> str:
     """Returns `text` with `content` between the markers of `name`. Raises SystemExit without
     them."""
@@ -177,7 +188,9 @@ def pages() -> dict[Path, str]:
     device, readme = ROOT / "docs/device.md", ROOT / "README.md"
     operations = ROOT / "docs/operations.md"
     records, boards = ROOT / "docs/decisions/README.md", ROOT / "docs/boards.md"
+    api = ROOT / "docs/api.md"
     return {
+        api: filled(api.read_text(), "calls", api_calls()),
         device: filled(device.read_text(), "machine", diagram()),
         operations: filled(operations.read_text(), "plan", plan_keys()),
         readme: filled(readme.read_text(), "help", commands()),

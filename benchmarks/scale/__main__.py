@@ -6,73 +6,9 @@ rows that there are.
     python -m benchmarks.scale --list
 """
 
-import argparse
-import importlib
 import sys
-import time
-import traceback
-from collections.abc import Sequence
 
-from benchmarks.scale.measurements import MEASUREMENTS, Measurement
-from benchmarks.scale.row import Row
+from benchmarks.measuring import run
+from benchmarks.scale.measurements import MEASUREMENTS
 
-INTERRUPTED = 130  # as a shell says it of a program that Ctrl-C ended
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = _options(arguments)
-    if options.list:
-        for measurement in MEASUREMENTS:
-            print(f"{measurement.name:16} {measurement.about}")
-        return 0
-    found: list[Row] = []
-    failed: list[str] = []
-    code = 0
-    try:
-        for measurement in MEASUREMENTS:
-            if not options.names or measurement.name in options.names:
-                _measure(measurement, options.long, found, failed)
-    except KeyboardInterrupt:
-        print("ended by Ctrl-C")
-        code = INTERRUPTED
-    _print_table(found, failed)
-    return code or int(bool(failed) or not all(row.holds for row in found))
-
-
-def _measure(measurement: Measurement, long: bool, found: list[Row], failed: list[str]) -> None:
-    print(f"\n== {measurement.name}: {measurement.about}", flush=True)
-    begun = time.monotonic()
-    try:
-        for row in importlib.import_module(measurement.module).rows(long):
-            print(f"{row.what}: {row.detail}", flush=True)
-            found.append(row)
-    except Exception:  # the other measurements say something all the same
-        traceback.print_exc()
-        failed.append(measurement.name)
-    print(f"{time.monotonic() - begun:.0f} s", flush=True)
-
-
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.scale", description=__doc__, formatter_class=form
-    )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="all, if none is given")
-    parser.add_argument("--long", action="store_true", help="the large fleets too")
-    parser.add_argument("--list", action="store_true", help="print the names")
-    options = parser.parse_args(arguments)
-    known = {measurement.name for measurement in MEASUREMENTS}
-    if unknown := [name for name in options.names if name not in known]:
-        parser.error(f"NAME: no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-    return options
-
-
-def _print_table(found: Sequence[Row], failed: Sequence[str]) -> None:
-    print("\n| what | figure | goal | holds |\n| --- | ---: | ---: | --- |")
-    for row in found:
-        print(row.text)
-    for name in failed:
-        print(f"| {name} | failed, see above | | NO |")
-
-
-sys.exit(main())
+sys.exit(run("python -m benchmarks.scale", __doc__, MEASUREMENTS))

@@ -11,7 +11,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parents[2] / "tests" / "controller"))
 
-from rollout_world import FLEET, Device, World
+from rollout_world import FLEET, NO_BROKER, Device, World
 from rollout_world import quick as quick
 from sqlalchemy import Connection, text
 
@@ -25,17 +25,25 @@ from modelwave_shared.words import SUCCEEDED
 OLD, NEW = 1, 2  # releases
 WINDOW_SECONDS = 900
 AGE_SECONDS = 90
+_LAST_WINDOW_SECONDS = WINDOW_SECONDS + 60  # from the start of the stage
 _AT_ONCE = 50_000
 
 
 def made(
-    folder: Path, number: int, plan: Plan, answered: float = 1.0, windows: int = 0, url: str = ""
+    folder: Path,
+    number: int,
+    plan: Plan,
+    answered: float = 1.0,
+    windows: int = 0,
+    url: str = "",
+    broker_port: int = NO_BROKER,
 ) -> World:
     """Returns the world of such a fleet, d0 to d<number - 1>. `answered` is the share of those whom
     the first stage is for; each device has sent so many `windows`, the last one in the stage."""
     folder.mkdir()
-    world = World(folder, url, devices=0)
-    world.now = time.time()
+    world = World(folder, url, devices=0, broker_port=broker_port)
+    # The last window is the newest thing that happens, and that is now.
+    world.now = time.time() - (_LAST_WINDOW_SECONDS if windows else 0)
     world.tick()
     first = running("d0")
     send(world, first.name, OLD, range(1, windows))
@@ -51,7 +59,7 @@ def made(
     assert order is not None, "the first stage is for it"
     answer(one, order)
     if windows:
-        world.now += WINDOW_SECONDS + 60
+        world.now += _LAST_WINDOW_SECONDS
         world.tick()
     send(world, canary, NEW, [windows] if windows else [])
     world.hear([one])

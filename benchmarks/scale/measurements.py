@@ -1,16 +1,7 @@
 """The measurements of `make scale`: a row for each. To add one, write a module beside this one with
 `rows(long: bool)`, which yields its rows of the table as it measures them."""
 
-from typing import NamedTuple
-
-
-class Measurement(NamedTuple):
-    """`module` is imported only to be run, as each wants other packages and programs."""
-
-    name: str
-    about: str
-    module: str
-
+from benchmarks.measuring import Measurement
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("start", "what a command takes before it does anything", "benchmarks.scale.start"),

@@ -21,7 +21,8 @@ _CHUNK_BYTES = 1 << 20
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # As tempfile names them; a folder with a date in its name is a person's.
 _WORK = re.compile(
-    r"\.modelwave-(backup|restore|init|sign|golden|enrol)-(?![0-9]{8}$)[a-z0-9_]{8}", re.ASCII
+    r"\.modelwave-(backup|restore|init|sign|golden|enrol|upload)-(?![0-9]{8}$)[a-z0-9_]{8}",
+    re.ASCII,
 )
 
 
@@ -132,25 +133,28 @@ def replace(path: Path, data: bytes, mode: int = 0o644) -> None:
         file.write(data)
 
 
-def copy_verified(source: Path, path: Path, sha256: str, size: int) -> None:
-    """Copies a file completely or not at all. Raises TrustError unless it has this hash and size;
-    a file that is too long is not read to its end."""
+def copy_verified(
+    source: Path, path: Path, sha256: str, size: int, named: Path | None = None
+) -> None:
+    """Copies a file completely or not at all; `named`: what errors call it, None: as it is. Raises
+    TrustError unless it has this hash and size; a file that is too long is not read to its end."""
+    named = named or source
     digest, copied = hashlib.sha256(), 0
-    with _opened(source, "bundle") as given, _whole(path) as file:
+    with _opened(source, "bundle", named=named) as given, _whole(path) as file:
         while chunk := _read(given, source, min(_CHUNK_BYTES, size + 1 - copied)):
             digest.update(chunk)
             copied += len(chunk)
             file.write(chunk)
         if copied != size or digest.hexdigest() != sha256:
-            raise TrustError(f"{source} is not what was signed; get the bundle again")
+            raise TrustError(f"{named} is not what was signed; get the bundle again")
 
 
-def _opened(path: Path, what: str, more_flags: int = 0) -> BinaryIO:
+def _opened(path: Path, what: str, more_flags: int = 0, named: Path | None = None) -> BinaryIO:
     try:
         return open(path, "rb", opener=lambda name, flags: os.open(name, flags | more_flags))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         why = error.strerror if isinstance(error, OSError) else str(error)
-        raise OperatorError(f"{what}: cannot read {path}: {why}") from error
+        raise OperatorError(f"{what}: cannot read {named or path}: {why}") from error
 
 
 @contextlib.contextmanager
@@ -203,6 +207,18 @@ def work_folder(parent: Path, what: str) -> Iterator[Path]:
             if made:
                 shutil.rmtree(made[0], ignore_errors=True)
                 os.close(made[1])
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Lets one such block of all processes run at a time; the others wait."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(OSError):  # a disk without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _locked_folder(parent: Path, prefix: str) -> tuple[Path, int]:

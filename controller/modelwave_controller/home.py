@@ -40,6 +40,7 @@ from modelwave_controller.connections import is_loopback
 from modelwave_controller.environment import ORDER_PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
+from modelwave_controller.sign_on import SignOn
 from modelwave_controller.tracing.settings import TracingSettings
 from modelwave_controller.trust import (
     chain,
@@ -51,8 +52,8 @@ from modelwave_controller.trust import (
     signers,
 )
 from modelwave_controller.trust.chain import Chain
-from modelwave_controller.trust.documents import Root, require, view
-from modelwave_controller.trust.field_types import Name, Url, first_problem
+from modelwave_controller.trust.documents import Root, view
+from modelwave_controller.trust.field_types import Name, Url, first_problem, require
 from modelwave_controller.trust.keys import Signer
 from modelwave_controller.trust.waiting_key import WaitingKey
 from modelwave_shared import fields, limits, roles
@@ -110,6 +111,7 @@ key = ""             # PEM file of its key, without a passphrase
 # Where people reach it, for the links in alerts, and if a reverse proxy has put it there
 # (docs/api.md): url = "https://fleet.example/modelwave"
 # Addresses of proxies that are not on this machine: proxies = ["192.0.2.7"]
+# Where people sign on at the proxy, with an account that they have: [api.sign_on] (docs/page.md).
 
 [tracing]
 # The URL of an OpenTelemetry collector, such as "http://127.0.0.1:4318/v1/traces", which is sent a
@@ -137,6 +139,11 @@ broker = ""
 private_networks = false
 # From which share of a rollout's devices in trouble on an alert tells it.
 trouble_share = 0.1
+
+[rollouts]
+# A stage for so many percent of a target's devices, or more, opens only when another than who
+# started the rollout has approved it, whatever its plan says (docs/operations.md):
+# another_approves_from_percent = 50
 
 # Who is told when a rollout is held, and of what else; any number of these (docs/alerts.md):
 # [[alerts]]
@@ -294,18 +301,24 @@ def _address(value: str) -> str:
 
 class ApiSettings(_Settings):
     """`listen` "": nowhere. `url`: where people reach it, perhaps through a reverse proxy.
-    `proxies`: their addresses, which are believed what they say of who asks."""
+    `proxies`: their addresses, which are believed what they say of who asks. `sign_on`: where
+    people sign on, and what they may do then."""
 
     listen: Annotated[str, AfterValidator(_listen_or_not)] = "127.0.0.1:8181"
     certificate: Line = ""
     key: Line = ""
     url: Annotated[str, Field(max_length=300), AfterValidator(_public_url)] = ""
     proxies: Annotated[list[Annotated[Line, AfterValidator(_address)]], Field(max_length=16)] = []
+    sign_on: SignOn | None = None
 
     @model_validator(mode="after")
     def _needs_tls_beyond_here(self) -> Self:
         if bool(self.certificate) != bool(self.key):
             raise ValueError("certificate and key: one needs the other")
+        if self.sign_on is not None and not (self.url or self.proxies):
+            raise ValueError(
+                "sign_on: no proxy is believed: set url, and proxies if it is elsewhere"
+            )
         if self.listen and not self.certificate and not is_loopback(self.address[0]):
             raise ValueError(
                 "listen: tokens would go over the network as they are: give certificate and key, "
@@ -317,11 +330,6 @@ class ApiSettings(_Settings):
     def address(self) -> tuple[str, int]:
         """Returns (host, port) to listen on; port 0 takes a free one."""
         return listen_address(self.listen)
-
-    @property
-    def prefix(self) -> str:
-        """The path of `url`, below which a reverse proxy has put it."""
-        return urlsplit(self.url).path
 
 
 class DevicesSettings(_Settings):
@@ -356,6 +364,13 @@ class IngestSettings(_Settings):
     processes: Annotated[int, Field(ge=0, le=64)] = 0
 
 
+class RolloutSettings(_Settings):
+    """`another_approves_from_percent`: from which share of a target's devices on a stage waits for
+    another than who started the rollout, whatever its plan says; None: as plans say."""
+
+    another_approves_from_percent: Annotated[float, Field(gt=0, le=100)] | None = None
+
+
 class KeysSettings(_Settings):
     """`order` names the key that signs orders (trust/signers.py); `passphrase_file` holds its
     passphrase, or the PIN of its token."""
@@ -374,6 +389,7 @@ class ControllerConfig(_Settings):
     tracing: TracingSettings = TracingSettings()
     ingest: IngestSettings = IngestSettings()
     devices: DevicesSettings = DevicesSettings()
+    rollouts: RolloutSettings = RolloutSettings()
     alerts: Alerts = []
 
 

@@ -1,8 +1,8 @@
-"""The end of a training job: rolls the new release out, and waits for the verdict.
+"""The end of a training job: sends the new release to the service, rolls it out, and waits for the
+verdict.
 
-    modelwave release create …        signs, with the release key of this machine
-    modelwave release add BUNDLE      at the service's home
-    python release_and_wait.py digits v2
+    modelwave release create digits v2 … --out BUNDLE       signs, with the release key of a machine
+    python release_and_wait.py BUNDLE [BUNDLE …]            one for each target, of one release
 
 $MODELWAVE_URL is the service, $MODELWAVE_TOKEN an operator's access token. The exit code is 0 when
 the release runs everywhere, 3 when it was taken back, 5 when it is held, as of `rollout watch`.
@@ -12,7 +12,7 @@ import os
 import sys
 
 from modelwave_controller.client.client import Client
-from modelwave_controller.errors import ModelwaveError
+from modelwave_controller.errors import ModelwaveError, OperatorError
 from modelwave_controller.results.rollouts import Status
 
 PLAN = {
@@ -23,9 +23,19 @@ CODES = {"FINISHED": 0, "REVERTED": 3, "ABORTED": 4, "HELD": 5}
 OTHER = 6
 
 
-def main(model: str, release: str) -> int:
+def add(fleet: Client, bundles: list[str]) -> tuple[str, int]:
+    """Adds the bundles, which may be there already; returns the model and its release."""
+    manifests = [fleet.releases.add(bundle).manifest for bundle in bundles]
+    found = {(manifest["model"], manifest["release"]) for manifest in manifests}
+    if len(found) != 1:
+        raise OperatorError("BUNDLE: give the bundles of one release")
+    return found.pop()
+
+
+def main(*bundles: str) -> int:
     try:
         with Client(os.environ["MODELWAVE_URL"], os.environ["MODELWAVE_TOKEN"]) as fleet:
+            model, release = add(fleet, list(bundles))
             begun = fleet.rollouts.start(model, release, plan=PLAN)
             told: list[str] = []
 
@@ -42,4 +52,4 @@ def main(model: str, release: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:3]))
+    sys.exit(main(*sys.argv[1:]))

@@ -118,9 +118,12 @@ def test_a_receiver_that_fails_twice_gets_the_same_signed_message_until_it_takes
         rollout = alert.fail()
         assert await alert.steps() == alert_course.FIRST_PAUSE_SECONDS
         assert (alert.row().tries, alert.row().error) == (1, f"{host(receiver)} answered 503")
+        assert alert.course.tries == 1
         alert.world.now += 5
         assert await alert.steps() == 2 * alert_course.FIRST_PAUSE_SECONDS
+        assert alert.course.tries == 2
         assert await alert.steps() == alert_course.LOOK_SECONDS
+        assert alert.course.tries == 0
         assert len(set(receiver.ids)) == 1
         assert len({body for _, _, body in receiver.asked}) == 1
         for _, headers, body in receiver.asked:
@@ -290,6 +293,7 @@ def test_a_message_is_given_up_after_a_day_of_tries_and_the_next_has_its_turn(
         )
         assert receiver.statuses == ["HELD"]
         assert alert.row().given_up == 1
+        assert alert.course.tries == 0
 
     play(alert, script, 500, 500)
 

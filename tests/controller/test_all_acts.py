@@ -29,8 +29,9 @@ from modelwave_controller.trust import keys, pkcs8
 NO_ACTS = """
     alert list; alert test;
     backup; board build; board line; broker; broker check; clock show; context add; context list;
-    context remove; context show; context use; demo; device list;
-    device show; fleet deployments; fleet log; fleet status; golden check; golden make; golden show;
+    context remove; context show; context use; demo; device history;
+    device list; device show; fleet deployments; fleet log; fleet status; golden check; golden make;
+    golden show;
     ingest; init; key create; key epoch; key expiry; key export; key hosts; key minimum; key revoke;
     key rotate; key show; key to-agent; key verify; log verify; model estimate; model export;
     model inspect; release list; release sbom; release show; rollout lint; rollout list;

@@ -12,7 +12,7 @@ import pytest
 from operator_home import make_home
 
 from modelwave_controller import cli
-from modelwave_controller.cli import rollout
+from modelwave_controller.cli import device, release, rollout
 from modelwave_controller.cli.commands import COMMANDS
 from modelwave_controller.cli.later import Place
 from modelwave_controller.storage.store import Store
@@ -63,9 +63,20 @@ def test_command_imports_only_what_it_needs(
     assert (done.returncode, imported) == (2, str(imports)), said
 
 
-def test_command_at_a_service_imports_neither_database_nor_keys() -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        "rollout status",
+        "rollout list",
+        "release list",
+        "device list",
+        "device show d1",
+        "fleet status",
+    ],
+)
+def test_command_at_a_service_imports_neither_database_nor_keys(command: str) -> None:
     where = ["--server", "http://127.0.0.1:1"]
-    done = ran(*where, "rollout", "status", MODELWAVE_TOKEN="a token")
+    done = ran(*where, *command.split(), MODELWAVE_TOKEN="a-token")
     said, _, imported = done.stderr.strip().rpartition("\n")
     assert (done.returncode, imported) == (1, "['pydantic']"), said
     assert "not reached" in said
@@ -79,7 +90,13 @@ def test_help_lists_all_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    "place", [one for one in [*COMMANDS.values(), *rollout.LATER.values()] if one.function]
+    "place",
+    [
+        one
+        for places in (COMMANDS, rollout.LATER, release.LATER, device.LATER)
+        for one in places.values()
+        if one.function
+    ],
 )
 def test_help_in_the_list_is_the_one_of_the_command(place: Place) -> None:
     module = importlib.import_module(f"modelwave_controller.cli.{place.module}")

@@ -37,6 +37,12 @@ SERIES = re.compile(r"\b((?:modelwave|process)_[a-z_]+)")
 LABELS = re.compile(r"by \(([a-z, ]+)\)")
 
 
+class Alert:
+    """What is counted of an alert whose message was tried twice in vain."""
+
+    sent, failed, given_up, waiting, tries = 5, 3, 1, 4, 2
+
+
 @pytest.fixture
 def scraped(tmp_path: Path) -> Iterator[Scrape]:
     """A scrape of a service that leads, with ingest processes, a rollout and a gate."""
@@ -51,6 +57,7 @@ def scraped(tmp_path: Path) -> Iterator[Scrape]:
         lead(world)
         seen = Vitals()
         seen.came_round(database=True, broker=True, leads=True)
+        seen.figures.alerts = {"on-call": Alert()}
         yield scrape(world, Exposition(seen))
 
 
@@ -107,6 +114,16 @@ def test_every_alert_is_in_the_documentation() -> None:
 def test_repairs_are_counted_by_model(scraped: Scrape) -> None:
     assert scraped.of("repaired_devices", "model") == {"digits": 1}
     assert scraped.of("repairs", "model") == {"digits": 3}
+
+
+def test_alerts_that_wait_are_told_by_the_process_that_leads(scraped: Scrape) -> None:
+    assert scraped.of("alerts_tries", "alert") == {"on-call": 2}
+    assert scraped.of("alerts_given_up_total", "alert") == {"on-call": 1}
+    stands_by = Vitals()
+    stands_by.figures.alerts = {"on-call": Alert()}
+    names = Scrape(Exposition(stands_by).render(None, 0.0)).names
+    assert "modelwave_alerts_given_up_total" in names
+    assert "modelwave_alerts_waiting" not in names
 
 
 def test_every_label_that_is_asked_for_is_one_of_its_series(scraped: Scrape) -> None:

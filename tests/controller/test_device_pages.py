@@ -29,6 +29,9 @@ CHOICES = [
     Only(model="faces"),
     Only(offline=True),
     Only(trouble=True),
+    Only(named="1"),
+    Only(model="digits", outcome="REJECTED"),
+    Only(outcome="SUCCEEDED"),
     Only("linux-cpu", "canary", "digits", None, True),
     Only("esp32", None, "digits", 5, True, True),
 ]

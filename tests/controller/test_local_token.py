@@ -11,6 +11,7 @@ from rollout_world import World
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.people import local_token, tokens
+from modelwave_controller.people.lifetimes import DEFAULT_SECONDS
 from modelwave_controller.people.local_token import NAME, RENEWED_SECONDS
 from modelwave_controller.storage import access_tokens
 from modelwave_controller.storage.access_tokens import AccessToken
@@ -54,7 +55,7 @@ def test_the_file_is_made_for_its_owner_alone_whatever_the_umask_is(
 def test_it_stays_the_same_until_it_is_about_to_expire(world: World) -> None:
     text = wanted(world)
     assert wanted(world) == text
-    world.now += tokens.DEFAULT_SECONDS - RENEWED_SECONDS - 1
+    world.now += DEFAULT_SECONDS - RENEWED_SECONDS - 1
     assert wanted(world) == text
     world.now += 1
     assert wanted(world) != text

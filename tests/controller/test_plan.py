@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from modelwave_controller import phrases
 from modelwave_controller.errors import OperatorError
@@ -258,3 +259,9 @@ def test_a_share_is_what_was_written_not_its_nearest_float() -> None:
     assert plan.share(0.1) == Fraction(1, 1000)
     assert plan.share(1e-7) == Fraction(1, 10**9)
     assert plan.share(100.0) == 1
+
+
+def test_of_many_stages_that_are_wrong_the_first_is_looked_at() -> None:
+    with pytest.raises(ValidationError) as refused:
+        plan.Plan.model_validate({"stages": [{}] * 1000})
+    assert refused.value.error_count() < 5

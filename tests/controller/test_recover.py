@@ -16,7 +16,8 @@ from sqlalchemy import select
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import overview, recover, rollouts
-from modelwave_controller.operations.recover import MARGIN, MAX_FLOOR, Numbers
+from modelwave_controller.operations.recover import MARGIN, MAX_FLOOR
+from modelwave_controller.results.upkeep import Numbers
 from modelwave_controller.rollout.events import FLEET, Restored
 from modelwave_controller.rollout.state import FINISHED, NEW
 from modelwave_controller.service.tick import Ticker

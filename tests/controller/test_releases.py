@@ -111,6 +111,26 @@ def test_releases_are_listed_by_number_not_by_text(home: Home, maker: Maker) -> 
     assert [stored.manifest.release for stored in Releases(home).all()] == [1, 9, 10]
 
 
+def test_pages_have_each_release_once_in_the_order_of_the_list(home: Home, maker: Maker) -> None:
+    kept = Releases(home)
+    for number in (1, 10, 9):
+        for target in ("linux-cpu", "linux-cpu-2"):
+            kept.add(maker.bundle(release=number, version=f"v{number}", target=target))
+    kept.add(maker.bundle(model="zebras"))
+    every = [one.digest for one in kept.all()]
+    assert len(every) == 7
+    for limit in (1, 2, 3, 7, 500):
+        found, cursor, pages = [], "", 0
+        while not pages or cursor:
+            page, cursor = kept.page(None, cursor, limit)
+            found += [one.digest for one in page]
+            pages += 1
+        assert (found, pages) == (every, -(-7 // limit))
+    zebras, _ = kept.page("zebras", "", 7)
+    assert [one.manifest.model for one in zebras] == ["zebras"]
+    assert kept.page("lions", "", 7) == ([], "")
+
+
 def test_adding_the_same_bundle_again_changes_nothing(home: Home, maker: Maker) -> None:
     bundle = maker.bundle()
     Releases(home).add(bundle)

@@ -117,8 +117,10 @@ def test_a_good_release_goes_out_and_a_bad_one_comes_back_with_the_embedded_brok
             code, said = service.end()
             assert code == 0, service.errors.read_text()
             assert said.startswith(f"modelwave serves fleet {FLEET}: files at http://127.0.0.1:")
-            [_, answers] = said.splitlines()
+            [_, answers, token] = said.splitlines()
             assert answers.startswith("operators are answered at http://127.0.0.1:")
+            assert token.startswith("the home's own access token is in ")
+            assert Path(token.split()[-1]).read_text().startswith("mw_")
         code, said = broker.end()
         assert code == 0
         assert said.startswith(f"the broker listens on 127.0.0.1:{port}")

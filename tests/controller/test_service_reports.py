@@ -506,8 +506,14 @@ def test_the_inbox_has_a_bound_in_bytes_and_drops_the_oldest() -> None:
         inbox.put(f"t/{number}", b"x" * size)
         assert inbox.bytes <= MAX_INBOX_BYTES
     assert inbox.counts["dropped"] >= 10
-    newest = [topic for topic, _ in inbox.take(enough, 0)][-1]
-    assert newest == f"t/{enough - 1}"
+    inbox.put("t/0", b"again")
+    assert inbox.take_dropped(1) == []  # as long as it is rather full
+    newest = [topic for topic, _ in inbox.take(enough, 0)]
+    assert newest[-2:] == [f"t/{enough - 1}", "t/0"]
+    dropped = inbox.take_dropped(enough)
+    assert dropped[0] == "t/1", "the first has come again, and was taken"
+    assert len(dropped) == inbox.counts["dropped"] - 1
+    assert inbox.take_dropped(enough) == []
 
 
 def test_a_body_of_1_mb_does_not_lie_in_the_inbox() -> None:

@@ -18,15 +18,17 @@ from rollout_world import FLEET, TARGET, World, manifest, quick
 from simulated_fleet import poll, retained
 from test_service import known, running, statuses
 
-from modelwave_controller.load import tally
+from modelwave_controller.load import observing, tally
 from modelwave_controller.load.device import Behaviour, SimulatedDevice
+from modelwave_controller.load.observing import Observing
 from modelwave_controller.load.processes import shares
 from modelwave_controller.load.tally import Tally, Wave
 from modelwave_controller.load.worker import Work
 from modelwave_controller.rollout.state import FINISHED
-from modelwave_controller.storage import messages
+from modelwave_controller.storage import messages, metrics
 
 ALWAYS, NEVER = Behaviour(0, 1.0), Behaviour(0, 0.0)
+OBSERVING = Observing(60, 200, 7)
 MODELWAVE = [sys.executable, "-m", "modelwave_controller"]
 WORK = Work(
     "broker.example.org", 1883, None, "", "", "", {}, FLEET, TARGET, "digits", "sim-", 5, 7, 0, 0, 0
@@ -99,6 +101,50 @@ def test_shadow_is_rejected_in_words() -> None:
     assert "shadow" in said(one)["reason"]
 
 
+def with_accuracy(release: int, ppm: int) -> dict[str, Any]:
+    lineage = {"dataset": "", "quantisation": "", "metrics": {"accuracy_ppm": ppm}}
+    return manifest(release, lineage=lineage)
+
+
+def test_it_measures_nothing_before_it_runs_a_release() -> None:
+    assert device().observe(OBSERVING) == b""
+
+
+def test_its_windows_are_ones_that_the_controller_understands_and_follow_its_reports() -> None:
+    one = device()
+    assert one.begins(order(1))
+    one.end(order(1), manifest(1), NEVER, random.Random(0))
+    found = messages.understand(FLEET, one.metrics, one.observe(OBSERVING))
+    assert isinstance(found, messages.Measured), found
+    assert json.loads(one.report())["n"] == 2
+    assert (found.metrics.release, found.metrics.inferences) == (1, 200)
+
+
+def test_what_is_measured_follows_from_the_seed_and_is_about_as_right_as_the_manifest_says() -> (
+    None
+):
+    def right(of: dict[str, Any], by: Observing = OBSERVING) -> list[int]:
+        expected = observing.expected(of)
+        names = [f"sim-{number}" for number in range(40)]
+        return [observing.measured(name, 1, expected, by)["correct"] for name in names]
+
+    worse, better = with_accuracy(1, 700_000), with_accuracy(2, 950_000)
+    assert right(worse) == right(worse) != right(worse, OBSERVING._replace(seed=8))
+    assert abs(sum(right(worse)) / 8000 - 0.7) < 0.03
+    assert abs(sum(right(better)) / 8000 - 0.95) < 0.03
+    assert right(with_accuracy(1, 2_000_000)), "more than all is all"
+
+
+def test_a_larger_model_takes_longer() -> None:
+    def latency(size: int) -> int:
+        files = [file | {"size": size} for file in manifest(1)["files"]]
+        expected = observing.expected(manifest(1) | {"files": files})
+        found: int = observing.measured("sim-1", 1, expected, OBSERVING)["latency"]["log"]
+        return found
+
+    assert latency(1000) < latency(1_000_000) < latency(10_000_000)
+
+
 def test_shares_have_every_device_once_and_addresses_of_their_own_on_loopback() -> None:
     found = shares(WORK, 3)
     numbers = [n for one in found for n in range(one.first, one.first + one.devices)]
@@ -115,6 +161,12 @@ def test_tallies_of_several_processes_add_up() -> None:
     for each in (one, other):
         total.add(tally.read(json.loads(json.dumps(tally.written(each)))))
     assert total == Tally(connected=5, waves={"digits/0/1": Wave(5, 9.5, 11.0)}, problem="refused")
+
+
+def observed(world: World) -> int:
+    """How many devices have sent a window."""
+    with world.store.read() as connection:
+        return sum(one.devices for one in metrics.by_release(connection))
 
 
 # With a home.
@@ -147,6 +199,11 @@ def test_bad_name_is_refused(modelwave: Run, option: str, value: str) -> None:
     refused(modelwave("simulate", "fleet", "--devices", 5, option, value), option)
 
 
+def test_windows_that_are_too_short_are_refused(modelwave: Run) -> None:
+    said = modelwave("simulate", "fleet", "--devices", 5, "--window-minutes", 0.01)
+    refused(said, "--window-minutes", "0.05")
+
+
 @pytest.mark.e2e
 def test_simulated_fleet_takes_a_release_and_leaves_nothing_at_the_broker(tmp_path: Path) -> None:
     with running(tmp_path, tmp_path, "broker", "--port", "0") as broker:
@@ -156,6 +213,7 @@ def test_simulated_fleet_takes_a_release_and_leaves_nothing_at_the_broker(tmp_pa
             running(tmp_path, world.home.path, "serve", "--tick-seconds", "0.05"),
         ):
             options = ("--devices", "40", "--processes", "2", "--update-seconds", "0", "--json")
+            options += ("--window-minutes", "0.05")
             process = subprocess.Popen(
                 [*MODELWAVE, "--home", str(world.home.path), "simulate", "fleet", *options],
                 stdout=subprocess.PIPE,
@@ -166,6 +224,7 @@ def test_simulated_fleet_takes_a_release_and_leaves_nothing_at_the_broker(tmp_pa
                 poll(lambda: known(world) == 40)
                 world.start(1, quick(10, 100))
                 poll(lambda: statuses(world) == [FINISHED])
+                poll(lambda: observed(world) == 40)
                 os.kill(process.pid, signal.SIGINT)
                 out, err = process.communicate(timeout=60)
             finally:
@@ -175,6 +234,7 @@ def test_simulated_fleet_takes_a_release_and_leaves_nothing_at_the_broker(tmp_pa
             assert process.returncode == 130, err
             assert (found["most_connected"], found["succeeded"], found["refused"]) == (40, 40, 0)
             first, *_ = found["waves"]
+            assert found["windows"] >= 40
             assert 3 <= first["devices"] < 40
             assert retained(port, "reported", "+") == {}
             assert retained(port, "presence", "+") == {}

@@ -124,7 +124,12 @@ def test_two_targets_in_a_file_are_refused(home: Home, tmp_path: Path, modelwave
     refused(modelwave("target", "add", file), "2 targets")
 
 
-@pytest.mark.parametrize("name", ["rp2041", "", "../x", "x" * 100_000, "device"])
+@pytest.mark.parametrize("name", ["", "../x", "x" * 100_000])
+def test_what_is_no_name_of_a_target_is_told_what_is_one(modelwave: Run, name: str) -> None:
+    refused(modelwave("target", "show", name), "target:", "is no name")
+
+
+@pytest.mark.parametrize("name", ["rp2041", "x" * 63, "device"])
 def test_unknown_target_names_the_nearest(home: Home, modelwave: Run, name: str) -> None:
     result = modelwave("target", "show", name)
     refused(result, "is unknown", "rp2040" if len(name) < 7 else "modelwave target add")

@@ -1,4 +1,5 @@
-"""A browser without a screen: it keeps cookies, and sends forms as a browser does."""
+"""A browser without a screen: it keeps cookies for the folder that they are from, and sends forms
+as a browser does."""
 
 import http.client
 import re
@@ -13,9 +14,13 @@ class Answer(NamedTuple):
 
 
 class PageReader:
+    """Paths are below the URL. `url`: its origin."""
+
     def __init__(self, url: str) -> None:
-        self.url = url
+        parts = urlsplit(url)
+        self.url, self.below = f"{parts.scheme}://{parts.netloc}", parts.path
         self.cookies: dict[str, str] = {}
+        self._folders: dict[str, str] = {}  # of the cookies
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.send("GET", path, None, headers)
@@ -27,9 +32,10 @@ class PageReader:
 
     def send(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> Answer:
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
+        path = self.below + path
         said = {name.replace("_", "-"): text for name, text in headers.items() if text}
-        if self.cookies:
-            said["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        if its := [name for name in self.cookies if path.startswith(self._folders[name])]:
+            said["Cookie"] = "; ".join(f"{name}={self.cookies[name]}" for name in its)
         connection.request(method, path, body, said)
         response = connection.getresponse()
         found = Answer(response.status, response.headers, response.read().decode())
@@ -37,6 +43,7 @@ class PageReader:
         for cookie in response.headers.get_all("Set-Cookie", []):
             name, _, rest = cookie.partition("=")
             self.cookies[name] = rest.partition(";")[0]
+            self._folders[name] = path.rpartition("/")[0] + "/"
         return found
 
     def log_in(self, token: str) -> None:

@@ -1,19 +1,27 @@
 """Tests what a listener does with requests that nobody means well, and what its answers have."""
 
+import asyncio
 import gzip
 import json
 import logging
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from modelwave_controller.api.problem import MEDIA_TYPE, Problem
+from modelwave_controller.connections import Bounds
 from modelwave_controller.people import tokens
-from modelwave_controller.web import listener
-from tests.controller.rollout_world import World, quick
+from modelwave_controller.people.roles import Person
+from modelwave_controller.service import guard
+from modelwave_controller.web import listener, said
+from tests.controller.rollout_world import World
 from tests.web.asking import Answer, ask
 from tests.web.served import served, served_to_tokens
 
@@ -22,17 +30,8 @@ OPENAPI = "/api/v1/openapi.json"
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    world = World(tmp_path_factory.mktemp("bounds"), devices=2)
-    world.start(1, quick(50, 100))
-    yield world
-    world.close()
-
-
-@pytest.fixture(scope="module")
-def url(world: World) -> Iterator[str]:
-    with served(world) as url:
-        yield url
+def url(shared_url: str) -> str:
+    return shared_url
 
 
 def require_problem(answer: Answer, status: int) -> str:
@@ -107,9 +106,97 @@ def test_what_there_is_not_is_not_found(url: str, path: str) -> None:
     require_problem(ask(url, "GET", path), 404)
 
 
+def test_what_anybody_may_ask_for_is_made_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ask(url, "GET", OPENAPI, token="")
+    monkeypatch.setattr(listener.openapi, "document", None)
+    again = ask(url, "GET", OPENAPI, token="", If_None_Match=found.headers["etag"])
+    assert (again.status, again.body) == (304, b"")
+
+
 def test_a_body_that_is_too_long_is_refused(url: str) -> None:
     body = b" " * (listener.MAX_BODY_BYTES + 1)
     assert "1048576 bytes" in require_problem(ask(url, "POST", PAUSE, body), 413)
+
+
+@contextmanager
+def half_forms(url: str, number: int) -> Iterator[list[socket.socket]]:
+    """Opens connections that have sent the first letters of a form, as anybody may."""
+    said = (
+        "POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        "Content-Length: 100\r\n\r\ntoken="
+    )
+    held = []
+    for _ in range(number):
+        one = socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=5)
+        one.sendall(said.encode())
+        held.append(one)
+    yield held
+    for one in held:
+        one.close()
+
+
+def test_forms_that_do_not_come_hold_up_nobody_and_are_ended(
+    shared_world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(guard, "WANTED_BODY_SECONDS", 0.5)
+    with served(shared_world) as url, half_forms(url, 20) as held:
+        for path in ("/login", "/", DEVICES):
+            assert ask(url, "GET", path).status in (200, 303)
+        for one in held:
+            assert one.recv(1) == b""
+    assert "Traceback" not in caplog.text
+
+
+def test_a_form_that_does_not_come_makes_place_for_who_asks(shared_world: World) -> None:
+    with served(shared_world, bounds=Bounds(4, 4, 4)) as url, half_forms(url, 4):
+        assert ask(url, "GET", DEVICES).status == 200
+
+
+def test_who_asks_for_much_at_once_holds_up_nobody_else(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, goes_on = listener.Listener._answer, threading.Event()
+
+    def slow(self: listener.Listener, call: Any, asked: Any, person: Person, sent: Any) -> bytes:
+        if person.role == "viewer":
+            goes_on.wait(20)
+        return answer(self, call, asked, person, sent)
+
+    monkeypatch.setattr(listener.Listener, "_answer", slow)
+    with ThreadPoolExecutor(10) as many:
+        asked = [many.submit(ask, url, "GET", DEVICES, token="viewer") for _ in range(10)]
+        try:
+            time.sleep(0.3)
+            assert ask(url, "GET", DEVICES).status == 200
+            assert not any(one.done() for one in asked)
+        finally:
+            goes_on.set()
+        assert {one.result().status for one in asked} == {200}
+
+
+def test_a_long_body_is_read_beside_what_else_the_service_does(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = said.read
+
+    def seen(*asked: Any) -> Any:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        return read(*asked)
+
+    monkeypatch.setattr(said, "read", seen)
+    plan = {"stages": [{}] * 100_000}
+    assert "stages.0" in ask(url, "POST", "/api/v1/plans/lint", {"plan": plan}).json["detail"]
+
+
+@pytest.mark.parametrize("length", ["8193", ""])
+def test_a_form_that_is_too_long_is_refused(url: str, length: str) -> None:
+    said = {"Content_Type": "application/x-www-form-urlencoded"}
+    said |= {"Content_Length": length} if length else {"Transfer_Encoding": "chunked"}
+    body = b"2001\r\n" + b"a" * 8193 + b"\r\n0\r\n\r\n"
+    answer = ask(url, "POST", "/login", b"a" * 8193 if length else body, **said)
+    assert answer.status == 422
+    assert b"at most 8192 bytes" in answer.body
 
 
 @pytest.mark.parametrize(
@@ -154,16 +241,34 @@ def test_head_is_get_without_its_body(url: str) -> None:
     ids=lambda text: repr(text[:30]),
 )
 def test_what_is_no_request_is_refused(url: str, text: bytes) -> None:
+    found = spoken(url, text)
+    head, _, body = found.partition(b"\r\n\r\n")
+    assert head.split()[1] == b"400"
+    assert b"aiohttp" not in found
+    assert Problem.model_validate_json(body).status == 400
+
+
+def spoken(url: str, text: bytes) -> bytes:
+    """Sends this text; returns all that is answered until the end of the connection."""
     host, port = urlsplit(url).hostname, urlsplit(url).port
     with socket.create_connection((host, port), timeout=20) as connection:
         connection.sendall(text)
         found = b""
         while part := connection.recv(65536):
             found += part
-    head, _, body = found.partition(b"\r\n\r\n")
-    assert head.split()[1] == b"400"
-    assert b"aiohttp" not in found
-    assert Problem.model_validate_json(body).status == 400
+    return found
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\x01", b"x" * 10_000])
+def test_a_token_of_what_is_no_request_is_neither_logged_nor_answered(
+    url: str, end: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as one from a file whose line ends as on Windows."""
+    caplog.set_level(logging.DEBUG)
+    text = b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer mw_secret" + end + b"\r\n\r\n"
+    assert b"mw_secret" not in spoken(url, text)
+    assert "no request of HTTP" in caplog.text
+    assert "mw_secret" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -190,17 +295,17 @@ def test_each_answer_has_the_headers_that_keep_browsers_from_more(
 
 
 def test_no_log_has_a_token(
-    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    shared_world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:
         raise RuntimeError("a bug")
 
-    with world.store.write() as connection:
-        made = tokens.make(connection, "ci", "operator", 3600, world.now, "eve@desk")
+    with shared_world.store.write() as connection:
+        made = tokens.make(connection, "ci", "operator", 3600, shared_world.now, "eve@desk")
     text = made.secret.text
     wrong = text[:-8] + "00000000"
     caplog.set_level(logging.DEBUG)
-    with served_to_tokens(world) as url:
+    with served_to_tokens(shared_world) as url:
         assert ask(url, "GET", DEVICES, token=text).status == 200
         assert ask(url, "GET", f"{DEVICES}?token={text}", token=text).status == 422
         assert ask(url, "GET", f"/{text}", token=wrong).status == 404

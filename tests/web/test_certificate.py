@@ -1,39 +1,16 @@
 """The service answers operators with the certificate that `modelwave ca api` makes."""
 
-import asyncio
-import contextlib
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from modelwave_controller import cli
-from modelwave_controller.home import Home
-from modelwave_controller.people.local_token import local_token
-from modelwave_controller.service.vitals import Vitals
 from modelwave_controller.trust import pkcs8
-from modelwave_controller.web.running import listening
 from tests.controller.rollout_world import PASSPHRASE, World
+from tests.web.served import as_set
 
 SETTINGS = 'certificate = "ca/api.pem"\nkey = "ca/api.key"\n'
-
-
-@contextlib.contextmanager
-def listens(world: World) -> Iterator[str]:
-    """Yields the URL at which a service of the world's home would answer."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    block = listening(Home(world.home.path), world.store, Vitals())
-    try:
-        yield asyncio.run_coroutine_threadsafe(block.__aenter__(), loop).result()
-        asyncio.run_coroutine_threadsafe(block.__aexit__(None, None, None), loop).result()
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 @pytest.fixture
@@ -58,14 +35,13 @@ def test_who_trusts_the_fleet_s_authority_asks_over_tls_and_nobody_else_is_asked
     settings = home / "controller.toml"
     text = settings.read_text().replace('certificate = ""', "").replace('key = ""', "")
     settings.write_text(text.replace("[api]\n", f"[api]\n{SETTINGS}"))
-    monkeypatch.setenv("MODELWAVE_TOKEN", local_token(world.home, world.store, time.time(), "a"))
-    with listens(world) as url:
+    with as_set(world) as url:
         assert url.startswith("https://127.0.0.1:")
-        ask = ["--server", url.replace("127.0.0.1", "localhost"), "fleet", "status"]
+        server = url.replace("127.0.0.1", "localhost")
+        ask = ["--server", server, "--token-file", str(home / "api-token"), "fleet", "status"]
         assert cli.run(ask) == 1
         assert "CERTIFICATE_VERIFY_FAILED" in capsys.readouterr().err
-        monkeypatch.setenv("SSL_CERT_FILE", str(home / "ca" / "ca.pem"))
-        assert cli.run(ask) == 0
+        assert cli.run(["--ca", str(home / "ca" / "ca.pem"), *ask]) == 0
     log = ["--home", str(home), "fleet", "log"]
     assert cli.run(log) == 0
     assert "certificate of the api made for localhost, 127.0.0.1" in capsys.readouterr().out

@@ -3,8 +3,6 @@
 import http.client
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,20 +13,6 @@ from modelwave_controller.web import feed, live
 from tests.controller.rollout_world import World, quick
 from tests.web.following import Follower
 from tests.web.served import served
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path, devices=2)
-    world.start(1, quick(50, 100))
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def url(world: World) -> Iterator[str]:
-    with served(world) as url:
-        yield url
 
 
 def test_a_reader_gets_what_happens_with_its_id(world: World, url: str) -> None:
@@ -131,6 +115,18 @@ def test_readers_are_bounded_and_a_place_is_free_again(
             assert other.answer.status == status
             assert int(other.answer.headers["Retry-After"]) > 0
     wait_for_a_place(url)  # the service notices at its next word to the one that left
+
+
+def test_a_reader_that_leaves_is_no_error(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(live, "MAX_OF_ONE", 1)
+    monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.05)
+    for _ in range(3):
+        with Follower(url, "viewer") as reader:
+            reader.block()
+        wait_for_a_place(url)
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []
 
 
 def test_a_reader_that_takes_nothing_is_ended(

@@ -1,8 +1,6 @@
 """Tests that a request with a key is done once, however often and whenever it is sent."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,26 +12,11 @@ from modelwave_controller.operations import history
 from modelwave_controller.storage import kept_requests
 from modelwave_controller.storage.store import Store
 from modelwave_controller.storage.tables import kept_requests as table
-from tests.controller.rollout_world import World, quick
+from tests.controller.rollout_world import World
 from tests.web.asking import Answer, ask
-from tests.web.served import served
 
 PAUSE, RESUME = "/api/v1/rollouts/1/pause", "/api/v1/rollouts/1/resume"
 AGAIN = "idempotent-replayed"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path, devices=2)
-    world.start(1, quick(50, 100))
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def url(world: World) -> Iterator[str]:
-    with served(world) as url:
-        yield url
 
 
 def post(url: str, path: str, key: str, body: Any = None, token: str = "admin") -> Answer:

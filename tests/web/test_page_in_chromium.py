@@ -11,8 +11,12 @@ from tests.controller.observing_fleet import ObservingFleet, judging
 from tests.controller.rollout_world import World, newest
 from tests.web.chromium import Chromium
 from tests.web.served import served
+from tests.web.shelved import shelve_keywords
 
-PAGES = ("/", "/rollouts", "/rollouts/1", "/devices", "/devices/d0", "/log")
+PAGES = (
+    *("/", "/rollouts", "/rollouts/1", "/start", "/devices", "/devices/d0", "/log"),
+    *("/releases", "/releases/digits", "/releases/digits/2"),
+)
 SCREENS = ((1280, "light"), (390, "dark"))
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 PLAN = """\
@@ -41,6 +45,7 @@ def test_everybody_can_use_each_page_and_no_page_scrolls_sideways(
     tmp_path: Path, browser: Chromium
 ) -> None:
     world = World(tmp_path / "world", devices=12)
+    shelve_keywords(world, 2, 930_000)
     fleet = ObservingFleet(world)
     fleet.begin(judging("accuracy >= baseline - 0.05"))
     for _ in range(6):
@@ -54,7 +59,7 @@ def test_everybody_can_use_each_page_and_no_page_scrolls_sideways(
             for width, scheme in SCREENS if LONG else SCREENS[len(path) % 2 :][:1]:
                 browser.screen(width, scheme)
                 browser.go(url + path)
-                if path == "/rollouts/1":
+                if path in ("/rollouts/1", "/devices/d0"):
                     browser.value("document.querySelector('details').open = true")
                 assert browser.axe() == [], path
                 assert browser.value("document.documentElement.scrollWidth") <= width, path

@@ -1,42 +1,25 @@
 """Tests the listener behind a reverse proxy: whom it believes, and nginx with a path prefix."""
 
-import shutil
-import socket
-import subprocess
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from modelwave_controller.operations import rollouts
 from modelwave_controller.web.proxy import Proxies
-from tests.controller.rollout_world import World, quick
+from tests.controller.rollout_world import World, newest
 from tests.web.asking import ask
 from tests.web.following import Follower
+from tests.web.nginx import LOCATION, free_port, nginx
+from tests.web.page_reader import PageReader
 from tests.web.served import served
 
 PREFIX = "/modelwave"
-CONFIGURATION = """
-daemon off; worker_processes 1; pid {folder}/pid; error_log stderr warn;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{
-    listen 127.0.0.1:{port};
-    location /modelwave/ {{
-      proxy_pass {url};
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_read_timeout 60s;
-    }}
-  }}
-}}
-"""
+LINKS = re.compile(r'(href|src|action|data-stream)="([^"#]+)"')
 
 
 @pytest.mark.parametrize(
@@ -59,34 +42,14 @@ def test_only_a_proxy_is_believed_who_asks(remote: str, given: str, believed: st
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path, devices=2)
-    world.start(1, quick(50, 100))
-    yield world
-    world.close()
-
-
-@pytest.fixture
 def behind_nginx(world: World, tmp_path: Path) -> Iterator[str]:
-    nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-    if not Path(nginx).exists():
-        pytest.skip("nginx is not installed")
-    with served(world, prefix=PREFIX) as url, ExitStack() as stack:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        file = tmp_path / "nginx.conf"
-        file.write_text(CONFIGURATION.format(folder=tmp_path, port=port, url=url))
-        command = [nginx, "-p", str(tmp_path), "-c", str(file), "-e", "stderr"]
-        process = stack.enter_context(subprocess.Popen(command, stderr=subprocess.DEVNULL))
-        stack.callback(process.terminate)
-        while process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=20).close()
-                break
-            except ConnectionRefusedError:
-                continue
-        yield f"http://127.0.0.1:{port}{PREFIX}"
+    port = free_port()
+    found = f"http://127.0.0.1:{port}{PREFIX}"
+    with (
+        served(world, public_url=found) as url,
+        nginx(tmp_path, port, LOCATION.format(path=f"{PREFIX}/", url=url)),
+    ):
+        yield found
 
 
 @pytest.mark.slow
@@ -103,3 +66,44 @@ def test_nginx_puts_it_below_a_path_and_keeps_no_event_back(
             reader.block()
         rollouts.pause(world.store, "1", "lunch", world.now, "eve@desk")
         assert {reader.event()["reason"] for reader in readers} == {"lunch"}
+
+
+@pytest.mark.parametrize("takes_away", [False, True])
+def test_below_a_path_no_link_of_the_page_leads_elsewhere_and_its_forms_act(
+    world: World, tmp_path: Path, takes_away: bool
+) -> None:
+    """Whether the proxy takes the path away or not. It passes on a Host of its own."""
+    world.shelve(1)
+    port = free_port()
+    public = f"http://127.0.0.1:{port}{PREFIX}"
+    with served(world, public_url=public) as url:
+        location = LOCATION.format(path=f"{PREFIX}/", url=url + "/" * takes_away)
+        with nginx(tmp_path, port, location):
+            reader = PageReader(public)
+            sent_away = reader.get("/rollouts/1").headers["Location"]
+            assert urljoin(f"{public}/rollouts/1", sent_away) == f"{public}/login"
+            reader.log_in("operator")
+            found = links_from(reader, public)
+            assert {"/", "/rollouts/1", "/devices/d1", "/log", "/api/v1/log/stream"} <= found
+            assert "Aborted." in reader.act("/rollouts/1/abort", reason="lunch").text
+            elsewhere = reader.post("/logout", {"csrf": reader.csrf()}, Origin="http://127.0.0.1:1")
+            assert elsewhere.status == 403
+            assert reader.post("/logout", {"csrf": reader.csrf()}).status == 303
+    assert newest(world).status == "ABORTED"
+
+
+def links_from(reader: PageReader, public: str) -> set[str]:
+    """Opens each link from the first page on; returns all paths to which pages lead, which are
+    below the public URL, as those of their forms."""
+    found, opened = {"/"}, {"/api/v1/log/stream"}
+    while new := found - opened:
+        for path in new:
+            answer = reader.get(path)
+            assert answer.status == 200, path
+            for kind, link in LINKS.findall(answer.text):
+                leads = urljoin(public + path, link)
+                assert leads.startswith(public + "/"), (path, link)
+                if kind != "action":
+                    found.add(urlsplit(leads).path.removeprefix(PREFIX))
+        opened |= new
+    return found

@@ -1,5 +1,6 @@
 """The Python client, and the training job of examples/ci that uses it."""
 
+import http.client
 import runpy
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,9 +10,10 @@ import pytest
 
 from modelwave_controller.cli.rollout import EXIT_CODES
 from modelwave_controller.client.client import Client
-from modelwave_controller.errors import OperatorError
+from modelwave_controller.errors import OperatorError, ServerError, UnknownPersonError
 from modelwave_controller.operations import rollouts
 from tests.controller.rollout_world import World
+from tests.web.bundles import bundle
 from tests.web.served import served
 
 JOB = Path(__file__).parents[2] / "examples" / "ci" / "release_and_wait.py"
@@ -53,6 +55,53 @@ def test_lists_are_iterated_page_by_page(client: Client, world: World) -> None:
     assert list(client.fleet.deployments()) == []
 
 
+def test_releases_and_targets_are_shown(client: Client, world: World) -> None:
+    world.shelve(2)
+    assert [one.manifest["release"] for one in client.releases.list()] == [1, 2]
+    assert list(client.releases.list("letters")) == []
+    (found,) = client.releases.show("digits", "v2")
+    assert client.releases.show("digits", 2, "linux-cpu") == [found]
+    bill = client.releases.bill_of_materials("digits", 2)
+    assert bill["metadata"]["component"]["version"] == "v2"
+    (one,) = client.models.list()
+    assert [line.release for line in one.newest] == [2, 1]
+    assert list(client.models.releases("digits")) == one.newest
+    assert [where.target for where in client.models.standing("digits", 2)] == ["linux-cpu"]
+    assert "only a .tflite on a board" in client.models.arena("digits", 2, "linux-cpu").why
+    assert client.targets.show("rp2040") in client.targets.list()
+
+
+def test_the_log_is_followed_and_nothing_lost_or_twice_where_it_was_cut_off(
+    client: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.start(1)
+    readline, cut = http.client.HTTPResponse.readline, iter([False, True])
+
+    def cut_off(answer: http.client.HTTPResponse, limit: int = -1) -> bytes:
+        line = readline(answer, limit)
+        if line.startswith(b"data:") and next(cut, False):  # its id was read already
+            raise ConnectionResetError
+        return line
+
+    monkeypatch.setattr(http.client.HTTPResponse, "readline", cut_off)
+    monkeypatch.setattr("modelwave_controller.client.stream.time.sleep", lambda _seconds: None)
+    with closing(client.log.follow(after=0)) as events:
+        found = [next(events)]
+        rollouts.pause(world.store, "1", "lunch", world.now, "eve@desk")
+        while found[-1].reason != "lunch":
+            found.append(next(events))
+    assert next(cut, None) is None
+    assert [one.id for one in found] == [*range(1, found[-1].id + 1)]
+    assert found == [*client.log.entries()]
+
+
+def test_who_may_not_follow_the_log_is_told_and_so_is_who_reaches_nobody(world: World) -> None:
+    with served(world) as url, pytest.raises(UnknownPersonError):
+        next(Client(url, "nobody").log.follow())
+    with pytest.raises(ServerError, match="not reached"):
+        next(Client(url, "viewer").log.follow(patience=0))
+
+
 def test_errors_are_those_of_the_service(client: Client) -> None:
     with pytest.raises(OperatorError, match="there is no rollout yet"):
         client.rollouts.status(7)
@@ -60,8 +109,9 @@ def test_errors_are_those_of_the_service(client: Client) -> None:
         client.rollouts.start("digits", 1, {"stages": [{"percent": 0}]})
 
 
-def test_training_job_ends_with_the_verdict(
+def test_training_job_sends_its_release_and_ends_with_the_verdict(
     world: World,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -71,14 +121,17 @@ def test_training_job_ends_with_the_verdict(
 
     monkeypatch.setattr("modelwave_controller.client.client.time.sleep", meanwhile)
     monkeypatch.setenv("MODELWAVE_TOKEN", "operator")
+    made = bundle(world, tmp_path / "made")
     with served(world) as url:
         monkeypatch.setenv("MODELWAVE_URL", url)
         job = runpy.run_path(str(JOB))
         main = job["main"]
-        assert main("digits", "v1") == 4
-        assert main("digits", "v9") == 2
+        assert main(str(made)) == 4
+        assert main(str(made), str(bundle(world, tmp_path / "other", 8))) == 2
+        assert main(str(tmp_path / "nothing")) == 2
     out, err = capsys.readouterr()
     assert job["CODES"] | {"UNKNOWN": job["OTHER"]} == EXIT_CODES
     assert out.splitlines()[0].startswith("NEW")
     assert "it was worse" in out
-    assert "digits has no release v9" in err
+    assert "give the bundles of one release" in err
+    assert "not a bundle" in err

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.controller.rollout_world import World, quick
+from tests.web.figures import tell
 from tests.web.served import served
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
@@ -44,4 +45,8 @@ def test_no_request_finds_an_error_or_an_answer_that_the_document_has_not(tmp_pa
     assert done.returncode == 0, done.stdout + done.stderr
     found = re.search(r"(\d+) generated", done.stdout)
     assert found
-    print(f"\nschemathesis: {found[1]} cases, no error of the service, none of the document")
+    tell(
+        "requests that schemathesis made up",
+        int(found[1]),
+        "no answer was an error of the service, or another one than the document says",
+    )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from modelwave_controller import cli
 from modelwave_controller.api import starts as calls
 from modelwave_controller.client import Remote
 from modelwave_controller.errors import ForbiddenError, OperatorError
@@ -50,3 +51,25 @@ def test_who_may_start_and_who_may_only_see_what_would_be(tmp_path: Path) -> Non
 def test_a_wrong_plan_is_refused_by_its_key() -> None:
     with pytest.raises(OperatorError, match=r"plan: stages\.0\.percent"):
         calls.Lint(plan={"stages": [{"percent": 101}]})  # type: ignore[arg-type]
+
+
+def test_a_service_lints_by_its_fleet_s_settings_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World(tmp_path, devices=1)
+    settings = world.home.path / "controller.toml"
+    line = "another_approves_from_percent = 50"
+    settings.write_text(settings.read_text().replace(f"# {line}", line))
+    plan = tmp_path / "plan.toml"
+    plan.write_text("[[stages]]\npercent = 10\n[[stages]]\npercent = 100\n")
+    monkeypatch.setenv("MODELWAVE_TOKEN", "viewer")
+    lint = ("rollout", "lint", "--plan", str(plan))
+    said = []
+    with served(world) as url:
+        for where in (["--home", str(world.home.path)], ["--server", url], []):
+            assert cli.run([*where, *lint]) == 0
+            said.append(capsys.readouterr().out)
+    world.store.close()
+    assert said[0] == said[1]
+    asked = "opens after approval by another than who started it"
+    assert (said[0].count(asked), said[2].count(asked)) == (1, 0)

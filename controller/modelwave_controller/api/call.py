@@ -17,6 +17,7 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.trust.field_types import first_problem
 
 PREFIX = "/api/v1"
+OCTETS = "application/octet-stream"  # the type of a body that is a file
 GET, POST, PUT, DELETE = "GET", "POST", "PUT", "DELETE"
 
 AskedT = TypeVar("AskedT", bound="Asked")
@@ -25,9 +26,24 @@ AnswerT = TypeVar("AnswerT")
 
 class Asked(BaseModel):
     """What a call says. Fields that its path names stand there; the others are the query of a GET
-    or a DELETE, the JSON body of others."""
+    or a DELETE, or where a file is sent, and the JSON body of others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A body that is the bytes of a file, of at most `most`. `what` says which, for people.
+    `bundle`: it is a release's bundle, which whoever sends it may have as a folder."""
+
+    what: str
+    most: int
+    bundle: bool = False
+
+    @property
+    def copies(self) -> int:
+        """How often its bytes are on the disk: those of a bundle are unpacked and then stored."""
+        return 3 if self.bundle else 1
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,7 @@ class Call(Generic[AskedT, AnswerT]):
     needs: the permission of people/roles.py
     secret: the answer has a secret, which is shown once and stored nowhere
     seconds: how long who asks waits for a first byte of the answer
+    sends: the body, if it is the bytes of a file; then the fields are those of the path and query
     """
 
     group: str
@@ -51,10 +68,15 @@ class Call(Generic[AskedT, AnswerT]):
     summary: str
     secret: bool = False
     seconds: float = 60.0
+    sends: Sent | None = None
 
     @cached_property
     def answer(self) -> TypeAdapter[AnswerT]:
         return TypeAdapter(self.answers)
+
+    def written(self, answer: AnswerT) -> bytes:
+        """Returns the answer as JSON."""
+        return self.answer.dump_json(answer, by_alias=True)
 
     def say(self, **fields: Any) -> AskedT:
         """Returns what a call with these fields says. Raises OperatorError, which names a wrong
@@ -71,7 +93,9 @@ class Call(Generic[AskedT, AnswerT]):
 
     @property
     def has_body(self) -> bool:
-        return self.method in (POST, PUT) and set(self.asks.model_fields) > set(self.in_path)
+        """Whether its fields are in a JSON body."""
+        is_sent = self.method in (POST, PUT) and self.sends is None
+        return is_sent and set(self.asks.model_fields) > set(self.in_path)
 
     @property
     def changes(self) -> bool:

@@ -1,26 +1,50 @@
 """The calls about devices."""
 
+import re
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from modelwave_controller.api.call import DELETE, GET, POST, Asked, Call
 from modelwave_controller.api.words import NameOf
 from modelwave_controller.people.roles import OPERATE, VIEW
+from modelwave_controller.results.device_history import DeviceHistory
 from modelwave_controller.results.devices import DevicePage, Forgotten
+from modelwave_shared.limits import MAX_NAME
+from modelwave_shared.words import OUTCOMES
 
 PAGE = 500  # devices
 MAX_TAGGED = 10_000
 
 
-class List(Asked):
-    """Devices to which all of it applies, by name, after the device `after`; at most `limit`."""
+def _is_part(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9_-]+", text):
+        raise ValueError(f"{text[:40]!r} is in no device's name: give some of a-z, 0-9, _ and -")
+    return text
 
+
+def _is_outcome(word: str) -> str:
+    if word not in OUTCOMES:
+        raise ValueError(f"{word[:40]!r} is none of {', '.join(OUTCOMES)}")
+    return word
+
+
+PartOfName = Annotated[str, AfterValidator(_is_part), Field(min_length=1, max_length=MAX_NAME)]
+# That a device reports of an order.
+Outcome = Annotated[str, AfterValidator(_is_outcome), WithJsonSchema({"enum": [*OUTCOMES]})]
+
+
+class List(Asked):
+    """Devices to which all of it applies, by name, after the device `after`; at most `limit`.
+    `named`: with this in their names; `outcome`: with this last answer, of `model` or of any."""
+
+    named: PartOfName | None = None
     target: NameOf | None = None
     tag: NameOf | None = None
     model: NameOf | None = None
     not_on: Annotated[int, Field(ge=0, le=999_999_999)] | None = None
+    outcome: Outcome | None = None
     offline: bool = False
     trouble: bool = False
     after: NameOf | None = None
@@ -53,6 +77,15 @@ SHOW: Call[One, dict[str, Any]] = _call(
     VIEW,
     "A device's last report, and what it observed of each model.",
 )
+HISTORY: Call[One, DeviceHistory] = _call(
+    "showDeviceHistory",
+    GET,
+    "/devices/{device}/history",
+    One,
+    DeviceHistory,
+    VIEW,
+    "What a device should run now, what it answered and measured, and what was done to it.",
+)
 TAG: Call[Tag, dict[str, list[str]]] = _call(
     "tagDevices",
     POST,
@@ -71,4 +104,4 @@ FORGET: Call[One, Forgotten] = _call(
     OPERATE,
     "Forget a device that is gone for good; its tags are kept.",
 )
-CALLS = (LIST, SHOW, TAG, FORGET)
+CALLS = (LIST, SHOW, HISTORY, TAG, FORGET)

@@ -17,6 +17,10 @@ def _one_line(text: str) -> str:
 # A text of an operator that the log keeps.
 Words = Annotated[str, Field(max_length=MAX_REASON), AfterValidator(_one_line)]
 
+
+# What errors call a file that is sent.
+NameOfFile = Annotated[str, Field(max_length=4096)]
+
 # The name of a model, target, tag or device.
 NameOf = Annotated[
     Name, WithJsonSchema({"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$"})

@@ -77,6 +77,28 @@ def _options(
             show_default=False,
         ),
     ] = "",
+    _ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca",
+            envvar="MODELWAVE_CA",
+            metavar="FILE",
+            help="With --server: PEM file with the authorities to trust; else those of the system.",
+            show_default=False,
+            parser=path,
+        ),
+    ] = None,
+    _token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            envvar="MODELWAVE_TOKEN_FILE",
+            metavar="FILE",
+            help="With --server: file with the access token; else $MODELWAVE_TOKEN.",
+            show_default=False,
+            parser=path,
+        ),
+    ] = None,
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True)
     ] = False,

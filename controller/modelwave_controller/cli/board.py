@@ -9,7 +9,7 @@ from modelwave_controller.boards import installer, package
 from modelwave_controller.cli.options import path
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.terminal import safe, say, show, table
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import fields
 
 app = typer.Typer(no_args_is_help=True)

@@ -17,7 +17,7 @@ from modelwave_controller.environment import TOKEN
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.people import token_text
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import fields
 
 app = typer.Typer(no_args_is_help=True)

@@ -9,6 +9,7 @@ import typer
 from modelwave_controller.cli.key_options import ReleaseKeyOption
 from modelwave_controller.cli.options import (
     JsonOption,
+    ModelArgument,
     PassphraseFileOption,
     home_of,
     path,
@@ -33,16 +34,12 @@ from modelwave_controller.releases.latency_limit import microseconds
 from modelwave_controller.releases.manifests import Wanted
 from modelwave_controller.releases.reliability import read_table
 from modelwave_controller.terminal import print_json, safe, say
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared.manifests import loading as loading_rule
 from modelwave_shared.words import ONNX
 
 if TYPE_CHECKING:
     from modelwave_controller.operations.running import Beside
-
-ModelArgument = Annotated[
-    str, typer.Argument(metavar="MODEL", show_default=False, help="Name of the model.")
-]
 
 
 def create(

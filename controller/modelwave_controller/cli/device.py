@@ -11,15 +11,15 @@ import typer
 
 from modelwave_controller.api import devices as calls
 from modelwave_controller.api.devices import PAGE
+from modelwave_controller.cli import device_past, later
 from modelwave_controller.cli.amounts import milliseconds, number, percent
 from modelwave_controller.cli.doors import Door, ask, door
-from modelwave_controller.cli.enrol import approve, enrol, revoke
+from modelwave_controller.cli.later import Place
 from modelwave_controller.cli.options import JsonOption
-from modelwave_controller.operations import device_words, membership
-from modelwave_controller.operations.device_entries import doing
+from modelwave_controller.operations import device_words
+from modelwave_controller.operations.device_words import doing
 from modelwave_controller.phrases import span
-from modelwave_controller.results.devices import DevicePage
-from modelwave_controller.storage import views
+from modelwave_controller.results.devices import VIEW_TROUBLES, DevicePage
 from modelwave_controller.terminal import (
     facts,
     print_json,
@@ -30,13 +30,30 @@ from modelwave_controller.terminal import (
     stream_table,
     table,
 )
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import fields
 
 app = typer.Typer(no_args_is_help=True)
-app.command()(enrol)
-app.command()(revoke)
-app.command()(approve)
+# They bring what keys and databases need, which no other command here does.
+LATER = {
+    "enrol": Place(
+        "enrol",
+        "enrol",
+        "Enrol devices: make their secrets, settings and the broker's list of users.",
+    ),
+    "revoke": Place(
+        "enrol",
+        "revoke",
+        "Revoke devices: nothing from them counts any more, and the broker's list has them no "
+        "longer.",
+    ),
+    "approve": Place(
+        "enrol",
+        "approve",
+        "Let devices count that nobody enrolled, from their next report on.",
+    ),
+}
+later.add(app, LATER)
 
 DeviceArgument = Annotated[
     str, typer.Argument(metavar="DEVICE", show_default=False, help="Its id.")
@@ -74,6 +91,13 @@ def list_devices(
     trouble: Annotated[
         bool, typer.Option("--trouble", help="Only devices with a trouble, or silent ones.")
     ] = False,
+    named: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only devices with this in their names.")
+    ] = None,
+    outcome: Annotated[
+        str | None,
+        typer.Option(metavar="WORD", help="Only devices with this last answer, such as FAILED."),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(min=1, show_default="all", help="At most as many; --after goes on."),
@@ -93,6 +117,8 @@ def list_devices(
         "not_on": not_on,
         "offline": offline,
         "trouble": trouble,
+        "named": named,
+        "outcome": outcome,
     }
     with door(ctx) as there:
         found = _Listed(there, filters, after, limit)
@@ -152,7 +178,7 @@ def _print_devices(found: _Listed, now: float) -> None:
     columns = ["device", "target", "slot", "tags", "presence", "last report", "live", "trouble"]
     devices = iter(found)
     first = list(islice(devices, PAGE))
-    with_view = any(device.get("view") in views.TROUBLES for device in first)
+    with_view = any(device.get("view") in VIEW_TROUBLES for device in first)
     if with_view:
         columns.insert(-1, "view")
     stream_table(columns, (_row(device, now, with_view) for device in chain(first, devices)))
@@ -193,6 +219,22 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
         say("")
         show(table(observed, [_observed(one) for one in found["observed"]]))
     _warn(found["problem"])
+
+
+@app.command("history")
+def show_history(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = False) -> None:
+    """Show what a device should run now, what it answered to its orders, what it measured in the
+    last two days, and what was done to it.
+
+    `fleet deployments --device DEVICE` says from when to when it ran which release; it reads the
+    whole log."""
+    require(fields.name, device, "DEVICE")
+    with door(ctx) as there:
+        found = ask(there, calls.HISTORY, device=device)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        device_past.print_history(found)
 
 
 @app.command("tag")
@@ -241,7 +283,7 @@ def forget(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = Fal
 
 
 def _row(device: dict[str, Any], now: float, with_view: bool) -> list[object]:
-    row = [device["device"], membership.target_of(device) or "unknown", device.get("slot", "")]
+    row = [device["device"], device_words.target_of(device) or "unknown", device.get("slot", "")]
     row += [", ".join(device["tags"]), device_words.presence(device, now)]
     row.append(f"{span(now - device['seen_at'])} ago" if "target" in device else "")
     row.append(", ".join(f"{m['model']} {m['release'] or 'none'}" for m in device["models"]))

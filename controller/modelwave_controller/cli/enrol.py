@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from modelwave_controller.api import enrolment as calls
+from modelwave_controller.cli.doors import ask, door
 from modelwave_controller.cli.options import (
     JsonOption,
     PassphraseFileOption,
@@ -26,7 +28,7 @@ from modelwave_controller.operations import enrolling
 from modelwave_controller.operations.enrolling import Wanted
 from modelwave_controller.phrases import plural
 from modelwave_controller.terminal import print_json, safe, say
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import fields
 
 NamesArgument = Annotated[
@@ -106,7 +108,7 @@ def enrol(
     if done.enrolled or done.renewed:
         what = "file" if board else "folder"
         say(f"{safe(out)} has a {what} for each, with its secrets: move them to the devices")
-    _tell_broker(home, done.broker_folder)
+    _tell_broker(str(done.broker_folder), bool(home.config.broker.user))
 
 
 def revoke(ctx: typer.Context, devices: NamesArgument, as_json: JsonOption = False) -> None:
@@ -114,14 +116,13 @@ def revoke(ctx: typer.Context, devices: NamesArgument, as_json: JsonOption = Fal
 
     They are forgotten. `modelwave device enrol --renew` enrols them again.
     """
-    home = _checked(ctx, devices)
-    with opened_store(ctx) as store:
-        folder = enrolling.revoke(home, store, devices, time.time(), actor())
+    with door(ctx) as there:
+        done = ask(there, calls.REVOKE, devices=_checked(devices))
     if as_json:
-        print_json({"revoked": devices, "broker": str(folder)})
+        print_json({"revoked": done.revoked, "broker": done.broker})
         return
-    say(f"revoked {plural(len(devices), 'device')}")
-    _tell_broker(home, folder)
+    say(f"revoked {plural(len(done.revoked), 'device')}")
+    _tell_broker(done.broker, done.has_user)
 
 
 def approve(ctx: typer.Context, devices: NamesArgument, as_json: JsonOption = False) -> None:
@@ -129,27 +130,25 @@ def approve(ctx: typer.Context, devices: NamesArgument, as_json: JsonOption = Fa
 
     Only where controller.toml has unknown = "approve" do they wait for it.
     """
-    home = _checked(ctx, devices)
-    with opened_store(ctx) as store:
-        enrolling.approve(home, store, devices, time.time(), actor())
+    with door(ctx) as there:
+        done = ask(there, calls.APPROVE, devices=_checked(devices))
     if as_json:
-        print_json({"approved": devices})
+        print_json({"approved": done.approved})
         return
-    if home.config.devices.proof == "require":
+    approved = f"approved {plural(len(done.approved), 'device')}"
+    if done.proof == "require":
         say(
-            f"approved {plural(len(devices), 'device')}, but nothing counts without a report key "
-            f'(proof = "require"): `modelwave device enrol {" ".join(devices)}` makes it'
+            f'{approved}, but nothing counts without a report key (proof = "require"): '
+            f"`modelwave device enrol {' '.join(done.approved)}` makes it"
         )
         return
-    say(f"approved {plural(len(devices), 'device')}; each counts with its next report")
+    say(f"{approved}; each counts with its next report")
 
 
-def _checked(ctx: typer.Context, devices: list[str]) -> Home:
+def _checked(devices: list[str]) -> list[str]:
     for device in devices:
         require(fields.name, device, "DEVICES")
-    home = home_of(ctx)
-    _ = home.config
-    return home
+    return devices
 
 
 def _devices(
@@ -181,9 +180,9 @@ def _urls(texts: list[str]) -> tuple[str, ...]:
         raise OperatorError(f"--broker: {error}") from error
 
 
-def _tell_broker(home: Home, folder: Path) -> None:
+def _tell_broker(folder: str, has_user: bool) -> None:
     say(f"{safe(folder)} has the broker's users and rules: let it read them (docs/operations.md)")
-    if not home.config.broker.user:
+    if not has_user:
         say(
             f"the controller's own user is {CONTROLLER}: in controller.toml, under \\[broker], set "
             f'user = "{CONTROLLER}" and password_file = "{PASSWORD_FILE}"'

@@ -27,7 +27,7 @@ from modelwave_controller.cli.root_changes import (
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
 from modelwave_controller.trust import changes, keys, roots, signers, ssh_agent
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import documents, dsse, ed25519, fields, roles, words
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from modelwave_controller import disk, phrases
-from modelwave_controller.cli.options import JsonOption, home_of, path
+from modelwave_controller.api import targets as calls
+from modelwave_controller.cli.doors import ask, files_door
+from modelwave_controller.cli.options import JsonOption, path
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.fit import PROFILES, Fit
 from modelwave_controller.fit.profiles import profile as profile_named
@@ -19,9 +21,9 @@ from modelwave_controller.models.estimate import ARENA_RANGE, FILE_RANGE, estima
 from modelwave_controller.models.inspection import Inspection, ModelOnTarget
 from modelwave_controller.models.labels import LabelFile
 from modelwave_controller.models.needs import MAX_ANALYSED_BYTES
-from modelwave_controller.models.onnx_inspection import OnnxInspection
-from modelwave_controller.models.opening import is_onnx, read_model_file, require_text
-from modelwave_controller.models.targets import Target, Targets
+from modelwave_controller.models.opening import read_model_file, require_text
+from modelwave_controller.models.rows import inspected, on_targets
+from modelwave_controller.models.targets import Target
 from modelwave_controller.terminal import print_json, safe, say, show, table
 
 app = typer.Typer(no_args_is_help=True)
@@ -162,7 +164,7 @@ def export_model(
     inspection = _opened(file)
     profiles: Iterable[str] = PROFILES
     if target is not None:
-        hardware = Targets(home_of(ctx).targets).get(target)
+        (hardware,) = _targets(ctx, [target])
         if hardware.profile is None:
             what = f"the arena on {hardware.name} is unknown"
             if hardware.kind == "host":
@@ -257,13 +259,14 @@ def _opened(path: Path) -> Inspection:
 
 
 def _inspected(path: Path) -> Inspection:
-    data = read_model_file(path, "FILE", MAX_ANALYSED_BYTES, also_onnx=True)
-    return (OnnxInspection if is_onnx(data) else Inspection)(str(path), data)
+    return inspected(str(path), read_model_file(path, "FILE", MAX_ANALYSED_BYTES, also_onnx=True))
 
 
 def _targets(ctx: typer.Context, names: Sequence[str] | None) -> list[Target]:
-    known = Targets(home_of(ctx).targets)
-    return [known.get(name) for name in names] if names else list(known.all().values())
+    with files_door(ctx) as there:
+        if names:
+            return [ask(there, calls.SHOW, target=name) for name in names]
+        return ask(there, calls.LIST)
 
 
 def _one_profile(profiles: list[str], targets: list[Target]) -> str:
@@ -291,17 +294,7 @@ def _plot(inspection: Inspection, profile: str, file: Path) -> None:
 
 def _json(inspection: Inspection, profiles: list[str], targets: list[Target]) -> Iterable[Any]:
     if not profiles:
-        labels = [_label_entry(file) for file in inspection.labels()]
-        for target, row in zip(targets, inspection.rows(targets), strict=True):
-            yield {
-                "file": inspection.name,
-                **dataclasses.asdict(row),
-                "total_flash": row.total_flash,
-                "total_ram": row.total_ram,
-                "fits": row.fits,
-                "advice": advice(inspection, row, target),
-                "labels": labels,
-            }
+        yield from on_targets(inspection, targets)
     for profile in profiles:
         fit = inspection.fit(profile)
         yield {
@@ -312,17 +305,6 @@ def _json(inspection: Inspection, profiles: list[str], targets: list[Target]) ->
             "refused": fit.refused or (f"unknown: {fit.unknown}" if fit.unknown else None),
             **({"derived": fit.derived} if fit.derived else {}),
         }
-
-
-def _label_entry(file: LabelFile) -> dict[str, Any]:
-    return {
-        "file": file.name,
-        "of": file.owner,
-        "locale": file.locale,
-        "count": len(file.labels.names) if file.labels else None,
-        "notes": list(file.labels.notes) if file.labels else [],
-        "problem": file.problem or None,
-    }
 
 
 def _told(file: LabelFile) -> str:

@@ -1,7 +1,6 @@
 """Puts what a command has changed in the home's files into the log, with who typed it."""
 
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from modelwave_controller.cli.options import actor
@@ -21,17 +20,7 @@ def note(home: Home, *done: "Act") -> None:
         say(f"[yellow]done, and not in the log:[/] {safe(problem)}", stderr=True)
 
 
-def note_added(home: Home, added: Sequence[StoredRelease]) -> None:
-    from modelwave_controller.rollout.events import ReleaseAdded
+def note_added(home: Home, added: StoredRelease) -> None:
+    from modelwave_controller.operations.added import act
 
-    acts = [
-        ReleaseAdded(
-            model=one.manifest.model,
-            release=one.manifest.release,
-            version=one.manifest.version,
-            target=one.manifest.target,
-            manifest=one.digest,
-        )
-        for one in added
-    ]
-    note(home, *acts)
+    note(home, act(added))

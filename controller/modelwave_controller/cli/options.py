@@ -68,18 +68,22 @@ NewestArgument = Annotated[
     typer.Argument(metavar="ROLLOUT", show_default="the newest", help=WHICH_ROLLOUT),
 ]
 ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", show_default=False, help="Name of the model.")
+]
 
 
-def home_of(ctx: typer.Context) -> "Home":
-    """Returns the home that --home names. Raises OperatorError if the command is for a service."""
+def home_of(ctx: typer.Context, option: str = "") -> "Home":
+    """Returns the home that --home names. `option`: that for which the command needs it; "": it
+    always does. Raises OperatorError if the command is for a service."""
     from modelwave_controller.home import Home  # cryptography is slow to import
 
     root = ctx.find_root()
     service = service_of(ctx)
     if service is not None and service.asked_for:
+        command = f"{ctx.command_path} {option}".rstrip()
         raise OperatorError(
-            f"{service.said}: `{ctx.command_path}` works on a home, where its files are: give "
-            "--home there"
+            f"{service.said}: `{command}` works on a home, where its files are: give --home there"
         )
     if isinstance(root.obj, Path):
         root.obj = Home(root.obj)

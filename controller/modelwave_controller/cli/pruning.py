@@ -1,22 +1,22 @@
 """`modelwave log`: verifies the log, and makes room in it."""
 
-import time
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from modelwave_controller.api import upkeep as calls
+from modelwave_controller.cli.doors import ask, door
 from modelwave_controller.cli.log_verify import verify
-from modelwave_controller.cli.options import JsonOption, actor, duration
+from modelwave_controller.cli.options import JsonOption, duration, home_of
+from modelwave_controller.cli.progress import progress
 from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.operations import pruning
-from modelwave_controller.operations.pruning import Prunable
 from modelwave_controller.phrases import plural, span
+from modelwave_controller.results.upkeep import PrunedRollout
 from modelwave_controller.terminal import print_json, say
 
 app = typer.Typer(no_args_is_help=True, help="Verify the log of all rollouts; make room in it.")
 app.command()(verify)
-
-DAY_SECONDS = 86400
 
 
 @app.callback()
@@ -35,7 +35,7 @@ def prune(
             parser=duration,
             show_default="90d",
         ),
-    ] = 90 * DAY_SECONDS,
+    ] = calls.PRUNED_AFTER,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be.")] = False,
     vacuum: Annotated[
         bool,
@@ -52,21 +52,20 @@ def prune(
     Afterwards `rollout status` shows of such a rollout how many devices gave which answer, and not
     which ones. A rollout that is not over is never touched. Make a backup first: what is deleted
     is in no other place."""
-    now = time.time()
-    with opened_store(ctx) as store:
-        if dry_run:
-            with store.read() as connection:
-                found = pruning.prunable(connection, now - older_than)
-        else:
-            found = pruning.prune(store, now - older_than, now, actor())
-        if vacuum and not dry_run:
+    if vacuum:
+        home_of(ctx, "--vacuum")
+    with progress() as tell, door(ctx, tell) as there:
+        call = calls.PRUNABLE if dry_run else calls.PRUNE_LOG
+        found = ask(there, call, older_than=older_than)
+    if vacuum and not dry_run:
+        with opened_store(ctx) as store:
             store.vacuum()
     _print(found, older_than, dry_run, as_json)
 
 
-def _print(found: list[Prunable], older_than: int, dry_run: bool, as_json: bool) -> None:
+def _print(found: list[PrunedRollout], older_than: int, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        print_json([one._asdict() for one in found])
+        print_json([asdict(one) for one in found])
         return
     done = "would be deleted" if dry_run else "deleted, their counts kept"
     for one in found:

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
+from modelwave_controller.api import upkeep as calls
+from modelwave_controller.cli.doors import ask, door
 from modelwave_controller.cli.options import JsonOption, actor, home_of
 from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import recover as recovery
-from modelwave_controller.operations.recover import Numbers
 from modelwave_controller.phrases import plural
+from modelwave_controller.results.upkeep import Numbers
 from modelwave_controller.terminal import print_json, safe, say, show, table
 
 
@@ -45,22 +45,26 @@ def recover(
         raise typer.BadParameter("name the MODEL to recover; without it, numbers are only shown")
     if model is not None and restored:
         raise typer.BadParameter("--restored is for all models: give it without MODEL")
-    epoch = home_of(ctx).root.epoch
-    with opened_store(ctx) as store:
-        if restored:
-            recovery.note_restored(store, time.time(), actor())
-        if model is not None and yes:
-            floor = recovery.recover(store, model, epoch, to, time.time(), actor())
-        with store.read() as connection:
-            if model is None:
-                found = recovery.numbers(connection, epoch)
-            else:
-                found = [recovery.of_model(connection, model, epoch)]
+    if restored:
+        home_of(ctx, "--restored")
+        from modelwave_controller.operations.recover import note_restored  # slow to import
+
+        with opened_store(ctx) as store:
+            note_restored(store, time.time(), actor())
+    done = None
+    with door(ctx) as there:
+        if model is None:
+            found = ask(there, calls.NUMBERS)
+        elif yes:
+            done = ask(there, calls.RECOVER, model=model, to=to)
+            found = [done.numbers]
+        else:
+            found = [ask(there, calls.NUMBERS_OF, model=model, to=to)]
     if as_json:
         print_json([asdict(numbers) for numbers in found])
         return
-    if model is not None and yes:
-        say(f"the next order of [bold]{safe(model)}[/] is {floor + 1}")
+    if done is not None:
+        say(f"the next order of [bold]{safe(done.numbers.model)}[/] is {done.next}")
     _show(found, to)
 
 
@@ -108,17 +112,14 @@ def _next_steps(numbers: Numbers, to: int | None) -> list[str]:
             "another database of this fleet is in use, stop its service first."
         )
     if numbers.due:
-        try:
-            floor = recovery.floor_for(numbers, to)
-        except OperatorError as error:
-            lines.append(f"{name}: {safe(error)}")
-        else:
-            option = "" if to is None else f" --to {to}"
-            lines.append(
-                f"{name}: `modelwave recover {name} --yes{option}` lets the next order be "
-                f"{floor + 1}. Orders that stand are signed anew then: each device goes to the "
-                "release that this database has for it."
-            )
+        option = "" if to is None else f" --to {to}"
+        lines.append(
+            f"{name}: {safe(numbers.problem)}"
+            if numbers.next is None
+            else f"{name}: `modelwave recover {name} --yes{option}` lets the next order be "
+            f"{numbers.next}. Orders that stand are signed anew then: each device goes to the "
+            "release that this database has for it."
+        )
     first = f"first {safe(numbers.first)}, then " if numbers.first else ""
     for running in numbers.runs:
         target = safe(running.target)

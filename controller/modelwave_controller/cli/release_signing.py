@@ -7,9 +7,13 @@ import typer
 
 from modelwave_controller import disk
 from modelwave_controller.cli import signing_keys
-from modelwave_controller.cli.create import ModelArgument
 from modelwave_controller.cli.noting import note
-from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, home_of
+from modelwave_controller.cli.options import (
+    JsonOption,
+    ModelArgument,
+    PassphraseFileOption,
+    home_of,
+)
 from modelwave_controller.cli.signing_keys import KeysOption, YesOption
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.phrases import plural

@@ -3,8 +3,9 @@
 from typing import Any
 
 from modelwave_controller.releases import heldout, latency_limit, model_signature, reliability
-from modelwave_controller.releases.catalog import StoredRelease
+from modelwave_controller.results.releases import Release
 from modelwave_controller.terminal import safe
+from modelwave_controller.trust.documents import Manifest, view
 
 
 def forced(reason: str) -> str:
@@ -12,33 +13,34 @@ def forced(reason: str) -> str:
     return f"[bold white on red] FORCED [/] [bold red]{safe(reason)}[/]"
 
 
-def release_facts(stored: StoredRelease) -> list[tuple[str, object]]:
+def release_facts(release: Release) -> list[tuple[str, object]]:
     """Returns (name, value) pairs that say what a release is."""
-    manifest, needs, lineage = stored.manifest, stored.manifest.needs, stored.manifest.lineage
-    tolerance = manifest.tolerance
+    document = release.manifest
+    manifest = view(Manifest, document)
+    needs, lineage, tolerance = manifest.needs, manifest.lineage, manifest.tolerance
     return [
         ("model", manifest.model),
         ("release", f"{manifest.release} ({manifest.version})"),
         ("target", manifest.target),
-        ("sha256", stored.digest),
+        ("sha256", release.sha256),
         *((file.role, f"{file.sha256}, {file.size:,} bytes") for file in manifest.files),
         ("needs flash", f"{needs.flash:,} bytes"),
         ("needs ram", f"{needs.ram:,} bytes (on a board in one piece)"),
-        *_ram_from(stored),
+        *_ram_from(document),
         ("needs runtime", " ".join((needs.runtime, needs.accelerator)).strip()),
         ("needs kernels", ", ".join(needs.kernels) or "not named"),
         ("tolerance", _pairs(tolerance.get("steps", tolerance))),
         ("dataset", lineage.dataset),
         ("held-out", heldout.listed(lineage.metrics)),
-        ("reliability", _reliability(stored)),
-        ("latency limit", latency_limit.shown(latency_limit.of_manifest(stored.document))),
+        ("reliability", _reliability(document)),
+        ("latency limit", latency_limit.shown(latency_limit.of_manifest(document))),
         ("quantisation", lineage.quantisation),
-        *_model_signature(stored),
+        *_model_signature(document),
     ]
 
 
-def _model_signature(stored: StoredRelease) -> list[tuple[str, object]]:
-    found = model_signature.of_manifest(stored.document)
+def _model_signature(document: dict[str, Any]) -> list[tuple[str, object]]:
+    found = model_signature.of_manifest(document)
     if found is None:
         return []
     return [
@@ -47,15 +49,15 @@ def _model_signature(stored: StoredRelease) -> list[tuple[str, object]]:
     ]
 
 
-def _ram_from(stored: StoredRelease) -> list[tuple[str, object]]:
+def _ram_from(document: dict[str, Any]) -> list[tuple[str, object]]:
     """Returns where a host's RAM is from: measured, planned or given; nothing for a board, or for a
     release from before that was recorded."""
-    said = stored.document.get("extra", {}).get("ram_from")
+    said = document.get("extra", {}).get("ram_from")
     return [("RAM from", said)] if isinstance(said, str) else []
 
 
-def _reliability(stored: StoredRelease) -> str:
-    table = reliability.of_manifest(stored.document)
+def _reliability(document: dict[str, Any]) -> str:
+    table = reliability.of_manifest(document)
     if table is None:
         return "none"
     examples, right = (sum(column) for column in zip(*table, strict=True))

@@ -12,6 +12,7 @@ from modelwave_controller.cli.logs import LogFormat, log_to_stderr
 from modelwave_controller.cli.options import home_of
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.home import listen_address
+from modelwave_controller.people.local_token import NAME
 from modelwave_controller.service.ingest import Ingest
 from modelwave_controller.service.serve import DEFAULT_TICK_SECONDS, Ready, Service
 from modelwave_controller.terminal import safe, say
@@ -62,6 +63,7 @@ def serve(
                     say(_serves(found, home.config.fleet))
                     if url:
                         say(f"operators are answered at {safe(url)}")
+                        say(f"the home's own access token is in {safe(home.path / NAME)}")
                     told = {"files_url": found.files_url, "leads": found.leads}
                     write_ready(ready_file, told | ({"url": url} if url else {}))
 

@@ -17,6 +17,7 @@ from modelwave_controller.cli.release_view import forced
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.releases import bundles
+from modelwave_controller.releases.bundle_tar import MANIFEST_FILE
 from modelwave_controller.releases.catalog import Releases, StoredRelease
 from modelwave_controller.releases.golden_sets import Proof
 from modelwave_controller.terminal import print_json, safe, say
@@ -83,12 +84,13 @@ class ToSign:
         if not yes:
             typer.confirm("Sign it?", abort=True, err=True)
         signed = keys.sign(MANIFEST, self.payload, [self.signer])
-        disk.create_file(folder / bundles.MANIFEST_FILE, signed)
+        disk.create_file(folder / MANIFEST_FILE, signed)
         if leaves:
             releases.note(folder)
             return None
         added, is_new = releases.add(folder)
-        note_added(releases.home, [added] if is_new else [])
+        if is_new:
+            note_added(releases.home, added)
         return added
 
     def tell(self, home: Home, out: Path | None) -> None:

@@ -14,6 +14,7 @@ from modelwave_controller.cli.options import JsonOption, home_of
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.interruption import Interrupted
+from modelwave_controller.load.observing import Observing
 from modelwave_controller.load.processes import MAX_DEVICES_OF_A_PROCESS, Processes, shares
 from modelwave_controller.load.tally import COUNTS, Tally
 from modelwave_controller.load.worker import Work
@@ -21,10 +22,11 @@ from modelwave_controller.service.broker_address import broker_of
 from modelwave_controller.storage import names
 from modelwave_controller.storage.store import Store
 from modelwave_controller.terminal import facts, plain, print_json, show, table
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import fields
 
 MAX_DEVICES, MAX_PROCESSES = 200_000, 64
+LEAST_WINDOW_MINUTES = 0.05
 TELL_SECONDS = 2.0
 
 DevicesOption = Annotated[int, typer.Option(min=1, max=MAX_DEVICES, help="So many devices.")]
@@ -56,6 +58,16 @@ def fleet(
     report_minutes: Annotated[
         float, typer.Option(min=0.1, max=1440, help="From one report of a device to the next.")
     ] = 15,
+    window_minutes: Annotated[
+        float,
+        typer.Option(min=0, max=1440, help="The length of their windows of observations; 0: none."),
+    ] = 15,
+    inferences: Annotated[
+        int, typer.Option(min=1, max=10_000, help="In each window, all of them labelled.")
+    ] = 100,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32, help="Equal ones give equal observations.")
+    ] = 0,
     seconds: Annotated[
         float | None, typer.Option(min=1, help="End after so long. (default: at Ctrl-C)")
     ] = None,
@@ -67,13 +79,19 @@ def fleet(
     """Connect simulated devices to the home's broker, to size it before devices depend on it.
 
     They connect, subscribe, report and reconnect as agents do, and verify orders; they fetch no
-    files and run no model. Start `modelwave serve` and a rollout in another terminal. At the end,
-    also after Ctrl-C, they clear what the broker retains of them; the service goes on to know them.
+    files and run no model. Their windows are made up: about as right as the release is on held-out
+    data, and slower with larger models. Start `modelwave serve` and a rollout in another terminal.
+    At the end, also after Ctrl-C, they clear what the broker retains of them; the service goes on
+    to know them.
     """
     home = home_of(ctx)
     for value, where in ((target, "--target"), (model, "--model")):
         require(fields.name, value, where)
     require(fields.name, f"{prefix}{first + devices}", "--prefix")
+    if 0 < window_minutes < LEAST_WINDOW_MINUTES:
+        raise OperatorError(
+            f"--window-minutes: at least {LEAST_WINDOW_MINUTES}, or 0 for no windows"
+        )
     if not force:
         _require_a_trial_home(home, prefix)
     work = _work(home, target, model, prefix, first, devices)
@@ -82,6 +100,7 @@ def fleet(
         update_seconds=update_seconds,
         rolled_back=rolled_back / 100,
         report_seconds=report_minutes * 60,
+        observing=Observing(window_minutes * 60, inferences, seed),
     )
     running = Processes(shares(work, processes or -(-devices // MAX_DEVICES_OF_A_PROCESS)))
     code = 0
@@ -195,6 +214,7 @@ def _print(tally: Tally, devices: int) -> None:
             [
                 ("connected, at most", f"{tally.most_connected:,} of {devices:,}"),
                 ("reports", f"{tally.reports:,}"),
+                ("windows", f"{tally.windows:,}"),
                 ("messages received", f"{tally.received:,}"),
                 ("connections lost", f"{tally.lost:,}"),
                 ("orders refused", f"{tally.refused:,}"),

@@ -330,6 +330,8 @@ def _show_dry_run(found: DryRun, again: list[str], as_json: bool) -> None:
         say(f"\n[yellow]But {safe(phrases.bans(found.banned))}.[/]")
     if found.downgrade:
         say(f"\n[yellow]But {safe(found.downgrade)}.[/]")
+    if found.another:
+        say(f"\n[yellow]But {safe(found.another)}.[/]")
     _refuse(found)
     say(
         f"\nNothing was started. This starts it with these stages:\n\n  {safe(shlex.join(command))}"

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from modelwave_controller.api import targets as calls
+from modelwave_controller.cli.doors import ask, files_door
 from modelwave_controller.cli.noting import note
 from modelwave_controller.cli.options import JsonOption, home_of, path
 from modelwave_controller.fit import PROFILES
@@ -18,13 +20,14 @@ app = typer.Typer(no_args_is_help=True)
 @app.command("list")
 def list_targets(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """List all targets: those that come with modelwave, and your own."""
-    known = Targets(home_of(ctx).targets).all()
+    with files_door(ctx) as there:
+        known = ask(there, calls.LIST)
     if as_json:
-        print_json([_json(target) for target in known.values()])
+        print_json([_json(target) for target in known])
         return
     rows = [
         (t.name, t.kind, _size(t.flash_bytes), _size(t.ram_bytes), t.profile or "", t.description)
-        for t in known.values()
+        for t in known
     ]
     columns = ("target", "class", "flash bytes", "ram bytes", "profile", "description")
     show(table(columns, rows))
@@ -37,7 +40,8 @@ def show_target(
     as_json: JsonOption = False,
 ) -> None:
     """Show a target's limits, its firmware, and the sources of the figures."""
-    target = Targets(home_of(ctx).targets).get(name)
+    with files_door(ctx) as there:
+        target = ask(there, calls.SHOW, target=name)
     if as_json:
         print_json(_json(target))
         return

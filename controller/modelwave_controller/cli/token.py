@@ -1,17 +1,18 @@
 """`modelwave token`: makes, lists and revokes the access tokens of people and programs."""
 
 import time
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from modelwave_controller.cli.options import JsonOption, actor, duration
-from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.people import tokens
+from modelwave_controller.api import tokens as calls
+from modelwave_controller.cli.doors import ask, door
+from modelwave_controller.cli.options import JsonOption, duration
+from modelwave_controller.people.lifetimes import DEFAULT_SECONDS, MAX_SECONDS
 from modelwave_controller.people.roles import ROLES
 from modelwave_controller.phrases import moment, plural, span
-from modelwave_controller.storage import access_tokens
-from modelwave_controller.storage.access_tokens import AccessToken
+from modelwave_controller.results.tokens import TokenState
 from modelwave_controller.terminal import print_json, safe, say, show, table
 
 app = typer.Typer(no_args_is_help=True)
@@ -21,7 +22,7 @@ def _expiry(text: str | int) -> int:
     if text == "never":
         raise typer.BadParameter(
             "never: each token expires, so that one that was forgotten ends by itself; at most "
-            f"{span(tokens.MAX_SECONDS)}"
+            f"{span(MAX_SECONDS)}"
         )
     return duration(str(text))
 
@@ -45,7 +46,7 @@ def create(
         typer.Option(
             metavar="DURATION", parser=_expiry, show_default="90d", help="At most 2 years."
         ),
-    ] = tokens.DEFAULT_SECONDS,
+    ] = DEFAULT_SECONDS,
     as_json: JsonOption = False,
 ) -> None:
     """Make an access token, and print it: it is shown this once.
@@ -53,17 +54,15 @@ def create(
     An operator starts and steers rollouts and approves none, an approver approves, a viewer sees,
     an admin may do all.
     """
-    now = time.time()
-    with opened_store(ctx) as store, store.write() as connection:
-        made = tokens.make(connection, name, role, expires, now, actor())
+    with door(ctx) as there:
+        made = ask(there, calls.CREATE, name=name, role=role, seconds=expires)
     if as_json:
-        print_json(_entry(made.token, now) | {"token": made.secret.text})
+        print_json(asdict(made))
         return
-    print(made.secret.text)
+    print(made.token)
     say(
-        f"access token {made.token.id} of {safe(name)}, {safe(role)}, until "
-        f"{moment(made.token.expires_at)}: keep it where only {safe(name)} reads it, as it is not "
-        "shown again",
+        f"access token {made.id} of {safe(name)}, {safe(role)}, until {moment(made.expires_at)}: "
+        f"keep it where only {safe(name)} reads it, as it is not shown again",
         stderr=True,
     )
 
@@ -78,11 +77,10 @@ def list_tokens(
 ) -> None:
     """List the access tokens: whose they are, until when, and when each was last used."""
     now = time.time()
-    with opened_store(ctx) as store, store.read() as connection:
-        found = access_tokens.every(connection)
-    found = [one for one in found if all_of_them or one.live(now)]
+    with door(ctx) as there:
+        found = ask(there, calls.LIST, over=all_of_them)
     if as_json:
-        print_json([_entry(one, now) for one in found])
+        print_json([asdict(one) for one in found])
         return
     if not found:
         say("there is no access token: `modelwave token create` makes one", stderr=True)
@@ -103,39 +101,23 @@ def revoke(
     as_json: JsonOption = False,
 ) -> None:
     """Revoke access tokens: they let nobody in from the next request on."""
-    now = time.time()
-    with opened_store(ctx) as store, store.write() as connection:
-        revoked = tokens.revoke(connection, which, now, actor())
+    with door(ctx) as there:
+        ended = ask(there, calls.REVOKE, token=which)
     if as_json:
-        print_json({"revoked": [one.id for one in revoked]})
+        print_json(asdict(ended))
         return
-    ids = ", ".join(one.id for one in revoked)
-    say(f"revoked {plural(len(revoked), 'access token')} of {safe(revoked[0].name)}: {ids}")
+    ids = ", ".join(ended.revoked)
+    say(f"revoked {plural(len(ended.revoked), 'access token')} of {safe(ended.name)}: {ids}")
 
 
-def _entry(token: AccessToken, now: float) -> dict[str, object]:
-    """Returns what programs get of a token; times are in Unix seconds, None: never."""
-    return {
-        "id": token.id,
-        "name": token.name,
-        "role": token.role,
-        "made_at": token.made_at,
-        "made_by": token.made_by,
-        "expires_at": token.expires_at,
-        "last_used": token.last_used or None,
-        "revoked_at": token.revoked_at or None,
-        "live": token.live(now),
-    }
-
-
-def _row(token: AccessToken, now: float) -> tuple[str, ...]:
+def _row(token: TokenState, now: float) -> tuple[str, ...]:
     used = f"{span(now - token.last_used)} ago" if token.last_used else "never"
     return (token.id, token.name, token.role, token.made_by, _state(token, now), used)
 
 
-def _state(token: AccessToken, now: float) -> str:
+def _state(token: TokenState, now: float) -> str:
     if token.revoked_at:
         return f"revoked {span(now - token.revoked_at)} ago"
-    if token.live(now):
+    if token.live:
         return f"for {span(token.expires_at - now)}"
     return f"expired {span(now - token.expires_at)} ago"

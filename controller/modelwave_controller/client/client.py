@@ -12,17 +12,31 @@ do. What creates is done once, also where a first try got no answer.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
+from pathlib import Path
 from typing import Any
 
-from modelwave_controller.api import devices, fleet, rollouts, starts
-from modelwave_controller.api.call import AnswerT, AskedT, Call
+from modelwave_controller.api import (
+    devices,
+    fits,
+    fleet,
+    models,
+    releases,
+    rollouts,
+    starts,
+    targets,
+)
 from modelwave_controller.client import contexts
+from modelwave_controller.client.group import Group
+from modelwave_controller.client.log import Log
 from modelwave_controller.client.remote import Remote
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.models.targets import Target
 from modelwave_controller.results.deployments import Deployment
+from modelwave_controller.results.device_history import DeviceHistory
 from modelwave_controller.results.devices import Forgotten
 from modelwave_controller.results.fleet import Fleet
-from modelwave_controller.results.log import LogEntry
+from modelwave_controller.results.models import Arena, ModelReleases, ReleaseLine, Standing
+from modelwave_controller.results.releases import Added, Release
 from modelwave_controller.results.report import RolloutReport
 from modelwave_controller.results.rollouts import Entry, Promoted, Status
 from modelwave_controller.results.starts import DryRun, LintedStage, Started
@@ -32,18 +46,15 @@ ENDS = (*FINAL, HELD, UNKNOWN)  # of `wait`: it goes on from none of them by its
 EVERY_SECONDS = 2.0
 
 Entries = list[Entry]
+Found = list[Release]
+Known = list[Target]
+Fits = list[dict[str, Any]]
+Every = list[ModelReleases]
+Everywhere = list[Standing]
 Plan = dict[str, Any]  # as in a file (docs/operations.md, "A plan in a file")
 
 
-class _Group:
-    def __init__(self, remote: Remote) -> None:
-        self._remote = remote
-
-    def _ask(self, call: Call[AskedT, AnswerT], **said: Any) -> AnswerT:
-        return self._remote.ask(call, call.say(**said))
-
-
-class Rollouts(_Group):
+class Rollouts(Group):
     """`rollout` is a number, or a model: the newest rollout of it."""
 
     def status(self, rollout: int | str = rollouts.NEWEST) -> Status:
@@ -138,10 +149,10 @@ class Rollouts(_Group):
         return self._ask(rollouts.LIST)
 
 
-class Devices(_Group):
+class Devices(Group):
     def list(self, **only: Any) -> Iterator[dict[str, Any]]:
-        """Yields the devices to which all of it applies, by name: target, tag, model, not_on,
-        offline, trouble."""
+        """Yields the devices to which all of it applies, by name: named, target, tag, model,
+        not_on, outcome, offline, trouble."""
         page = self._ask(devices.LIST, **only)
         while True:
             yield from page.devices
@@ -151,6 +162,9 @@ class Devices(_Group):
 
     def show(self, device: str) -> dict[str, Any]:
         return self._ask(devices.SHOW, device=device)
+
+    def history(self, device: str) -> DeviceHistory:
+        return self._ask(devices.HISTORY, device=device)
 
     def tag(
         self, names: Sequence[str], add: Sequence[str] = (), remove: Sequence[str] = ()
@@ -163,7 +177,73 @@ class Devices(_Group):
         return self._ask(devices.FORGET, device=device)
 
 
-class WholeFleet(_Group):
+class Releases(Group):
+    """`release` is a number, or else a version."""
+
+    def list(self, model: str | None = None) -> Iterator[Release]:
+        """Yields the releases of one model or of all, by model, number and target."""
+        page = self._ask(releases.LIST, model=model)
+        while True:
+            yield from page.releases
+            if not page.next:
+                return
+            page = self._ask(releases.LIST, model=model, cursor=page.next)
+
+    def show(self, model: str, release: str | int, target: str | None = None) -> Found:
+        """Returns the release for each of its targets, or for one."""
+        return self._ask(releases.SHOW, model=model, release=str(release), target=target)
+
+    def add(self, bundle: Path | str) -> Added:
+        """Adds the release of a bundle that `release create --out` has made: a folder, its
+        manifest, or a tar of it. The same one again changes nothing."""
+        named = str(bundle).encode(errors="replace").decode()
+        return self._send(releases.ADD, bundle, name=named)
+
+    def bill_of_materials(
+        self, model: str, release: str | int, target: str | None = None
+    ) -> dict[str, Any]:
+        return self._ask(releases.SBOM, model=model, release=str(release), target=target)
+
+
+class Models(Group):
+    """`release` is a number."""
+
+    def list(self) -> Every:
+        """Returns all models, each with its newest releases."""
+        return self._ask(models.LIST)
+
+    def releases(self, model: str) -> Iterator[ReleaseLine]:
+        """Yields the releases of a model, the newest first."""
+        page = self._ask(models.SHOW, model=model)
+        while True:
+            yield from page.newest
+            if not page.older:
+                return
+            page = self._ask(models.SHOW, model=model, before=page.newest[-1].release)
+
+    def standing(self, model: str, release: int) -> Everywhere:
+        """Returns for each target whether a release fits, and how many devices run it."""
+        return self._ask(models.STANDING, model=model, release=release)
+
+    def arena(self, model: str, release: int, target: str) -> Arena:
+        return self._ask(models.ARENA, model=model, release=release, target=target)
+
+    def fit(self, file: Path | str, targets: Sequence[str] = ()) -> Fits:
+        """Returns what a .tflite or .onnx file needs on these targets, or on all, and whether it
+        fits: for each an entry as of `modelwave model inspect --json`."""
+        named = str(file).encode(errors="replace").decode()
+        return self._send(fits.FIT, file, targets=",".join(targets), name=named)
+
+
+class Targets(Group):
+    def list(self) -> Known:
+        return self._ask(targets.LIST)
+
+    def show(self, target: str) -> Target:
+        return self._ask(targets.SHOW, target=target)
+
+
+class WholeFleet(Group):
     def status(self) -> Fleet:
         return self._ask(fleet.STATUS)
 
@@ -180,25 +260,6 @@ class WholeFleet(_Group):
             page = self._ask(fleet.DEPLOYMENTS_OF, **said, cursor=page.next)
 
 
-class Log(_Group):
-    def entries(
-        self,
-        rollout: int | str | None = None,
-        answers: bool = False,
-        since: float | None = None,
-        limit: int = fleet.LOG_PAGE,
-    ) -> Iterator[LogEntry]:
-        """Yields the newest `limit` events, the newest last; `since` is in Unix seconds."""
-        which = None if rollout is None else str(rollout)
-        said = {"rollout": which, "answers": answers, "since": since, "limit": limit}
-        page = self._ask(fleet.LOG, **said)
-        while True:
-            yield from page.entries
-            if not page.next:
-                return
-            page = self._ask(fleet.LOG, **said, cursor=page.next)
-
-
 class Client:
     """The service at `url`. Safe to use in one thread."""
 
@@ -207,6 +268,9 @@ class Client:
         OperatorError for a wrong URL, also for one that would send the token in clear text."""
         self.remote = Remote(url, token, ca)
         self.rollouts = Rollouts(self.remote)
+        self.releases = Releases(self.remote)
+        self.models = Models(self.remote)
+        self.targets = Targets(self.remote)
         self.devices = Devices(self.remote)
         self.fleet = WholeFleet(self.remote)
         self.log = Log(self.remote)

@@ -1,6 +1,7 @@
 """The demo's fleet to look at: simulated devices, and a rollout that is under way for minutes."""
 
 from pathlib import Path
+from typing import Any
 
 from modelwave_controller.demo.command import CommandLine
 from modelwave_controller.demo.examples import release_arguments
@@ -13,13 +14,20 @@ from modelwave_controller.terminal import say
 
 DEVICES = 200
 _EVERYBODY = ("--stages", "100", "--soak", "1", "--trial-seconds", "1", "--max-rolled-back", "9")
+BEFORE_WINDOWS, INFERENCES = 4, 100  # of each device, with v1; in each window
 _PLAN = """\
+gates = [
+    "accuracy >= baseline - 0.05",
+    "failures <= baseline + 0.02",
+    "mean(latency_ms) <= 1.2 * baseline",
+]
 trial = { time = "1s" }
+judge = { window = "6s", grace = "3s", inconclusive = "go on" }
 
 [[stages]]
 percent = 5
-soak = "20s"
-max_rolled_back_percent = 9
+soak = "30s"
+max_rolled_back_percent = 20
 
 [[stages]]
 percent = 20
@@ -30,10 +38,12 @@ max_rolled_back_percent = 9
 percent = 50
 soak = "5m"
 max_rolled_back_percent = 9
-approval = true
+approval = "what canaries measured"
 
 [[stages]]
 percent = 100
+soak = "1m"
+gates = []
 max_rolled_back_percent = 9
 """
 
@@ -45,7 +55,8 @@ def begin(folder: Path, models: Path, running: Processes, operator: CommandLine)
     urls = start_serve(operator, running)
     fleet = ("simulate", "fleet", "--devices", str(DEVICES), "--target", HOST)
     behaviour = ("--update-seconds", "15", "--rolled-back", "2", "--report-minutes", "1")
-    running.start("fleet", operator.command([*fleet, *behaviour]))
+    windows = ("--window-minutes", "0.1", "--inferences", str(INFERENCES))
+    running.start("fleet", operator.command([*fleet, *behaviour, *windows]))
     for version in ("v1", "v2"):
         operator.asks(*release_arguments(models, version, HOST))
     heard = operator.waits(["fleet", "status"], lambda found: found["devices"] == DEVICES)
@@ -54,7 +65,14 @@ def begin(folder: Path, models: Path, running: Processes, operator: CommandLine)
     say(f"  {DEVICES} simulated devices are there; v1 goes to all of them")
     operator.asks("rollout", "start", "digits", "v1", *_EVERYBODY)
     operator.waits(["rollout", "status"], lambda found: found["status"] == FINISHED)
+    say("  v2 is measured against what they measure with v1")
+    operator.waits(["fleet", "status"], _have_measured)
     plan = folder / "under-way.toml"
     plan.write_text(_PLAN)
     operator.shows("rollout", "start", "digits", "v2", "--plan", str(plan))
     return urls.page
+
+
+def _have_measured(found: Any) -> bool:
+    inferences = sum(one["inferences"] for one in found["metrics"])
+    return bool(inferences >= DEVICES * BEFORE_WINDOWS * INFERENCES)

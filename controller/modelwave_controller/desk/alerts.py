@@ -2,7 +2,8 @@
 
 from modelwave_controller.api import alerts as calls
 from modelwave_controller.api.call import Asked
-from modelwave_controller.desk.desk import Desk, does
+from modelwave_controller.desk.desk import Desk
+from modelwave_controller.desk.doing import does
 from modelwave_controller.operations import alerts
 from modelwave_controller.results.alerts import AlertState, Tested
 

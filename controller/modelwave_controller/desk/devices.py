@@ -3,17 +3,19 @@
 from typing import Any
 
 from modelwave_controller.api import devices as calls
-from modelwave_controller.desk.desk import Desk, does
+from modelwave_controller.desk.desk import Desk
+from modelwave_controller.desk.doing import does
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import acts, device_list
+from modelwave_controller.operations import acts, device_history, device_list
 from modelwave_controller.operations.device_list import DeviceList, Only
 from modelwave_controller.operations.health import health
+from modelwave_controller.results.device_history import DeviceHistory
 from modelwave_controller.results.devices import DevicePage, Forgotten
 
 
 @does(calls.LIST)
 def list_some(desk: Desk, asked: calls.List) -> DevicePage:
-    only = Only(asked.target, asked.tag, asked.model, asked.not_on, asked.offline, asked.trouble)
+    only = Only(**asked.model_dump(exclude={"after", "limit"}))
     proof = desk.home.config.devices.proof
     found = DeviceList(desk.store, desk.clock(), only, proof, asked.after or "", asked.limit)
     devices = list(found)
@@ -26,6 +28,12 @@ def show(desk: Desk, asked: calls.One) -> dict[str, Any]:
     with desk.store.read() as connection:
         found = device_list.device(connection, asked.device, now, proof)
         return found | {"problem": health(connection, now).problem}
+
+
+@does(calls.HISTORY)
+def show_history(desk: Desk, asked: calls.One) -> DeviceHistory:
+    with desk.store.read() as connection:
+        return device_history.of(connection, asked.device, desk.clock())
 
 
 @does(calls.TAG)

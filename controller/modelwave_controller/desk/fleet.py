@@ -3,7 +3,8 @@
 from modelwave_controller.api import fleet as calls
 from modelwave_controller.api.call import Asked
 from modelwave_controller.api.rollouts import none_if_newest
-from modelwave_controller.desk.desk import Desk, does
+from modelwave_controller.desk.desk import Desk
+from modelwave_controller.desk.doing import does
 from modelwave_controller.operations import deployments, history, overview, trusted
 from modelwave_controller.results.deployments import DeploymentsPage
 from modelwave_controller.results.fleet import Fleet

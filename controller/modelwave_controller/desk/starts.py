@@ -1,8 +1,9 @@
 """Does the calls that begin a rollout, or say what one would do."""
 
 from modelwave_controller.api import starts as calls
-from modelwave_controller.desk.desk import Desk, does
-from modelwave_controller.operations import begin, linted, starting
+from modelwave_controller.desk.desk import Desk
+from modelwave_controller.desk.doing import OfFiles, as_it_is, does
+from modelwave_controller.operations import begin, linted, starting, two_people
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.results.starts import DryRun, LintedStage, Started
@@ -22,12 +23,14 @@ def dry_run(desk: Desk, asked: calls.Start) -> DryRun:
 
 
 @does(calls.LINT)
-def lint(_desk: Desk, asked: calls.Lint) -> list[LintedStage]:
-    return linted.linted(asked.plan)
+def lint(desk: OfFiles, asked: calls.Lint) -> list[LintedStage]:
+    percent = as_it_is(desk.home).config.rollouts.another_approves_from_percent
+    return linted.linted(two_people.asked(asked.plan, percent))
 
 
 def _request(desk: Desk, asked: calls.Start) -> tuple[Releases, Request]:
-    releases = Releases(desk.home)
+    home = as_it_is(desk.home)
+    releases = Releases(home)
     found = releases.find(asked.model, asked.release)
     releases.require_sound(found)
     if asked.start_at is not None:
@@ -39,8 +42,9 @@ def _request(desk: Desk, asked: calls.Start) -> tuple[Releases, Request]:
         asked.plan or make_plan({}),
         asked.seed,
         asked.lift_ban,
-        desk.home.root.epoch,
+        home.root.epoch,
         accept_blind=asked.accept_blind,
         start_at=asked.start_at,
         supersede=asked.supersede,
+        another_from=home.config.rollouts.another_approves_from_percent,
     )

@@ -92,6 +92,9 @@ class Connection(asyncio.Protocol):
     def report(self) -> None:
         self._publish(self.device.reported, self.device.report())
 
+    def observe(self, payload: bytes) -> None:
+        self._publish(self.device.metrics, payload, retain=False)
+
     def ping(self) -> None:
         if self._transport:
             self._transport.write(packets.PING)
@@ -133,8 +136,8 @@ class Connection(asyncio.Protocol):
         self.is_ready = True
         self._ready()
 
-    def _publish(self, topic: str, payload: bytes) -> None:
-        self._write(mqtt.publish(topic.encode(), payload, self._next_id(), retain=True))
+    def _publish(self, topic: str, payload: bytes, retain: bool = True) -> None:
+        self._write(mqtt.publish(topic.encode(), payload, self._next_id(), retain=retain))
 
     def _write(self, data: bytes) -> None:
         if self._transport and not self._transport.is_closing():

@@ -1,14 +1,17 @@
-"""A simulated device: what it reports, and what it makes of orders. Pure: time and chance are
-arguments.
+"""A simulated device: what it reports and measures, and what it makes of orders. Pure: time and
+chance are arguments.
 
 It has no model, and fetches none. It verifies an order's signature as a real one does, takes it if
-its number is above the last one's, and reports what Behaviour says some seconds later.
+its number is above the last one's, and reports what Behaviour says some seconds later. What it
+measures of a release is made up (observing.py).
 """
 
 import json
 from random import Random
 from typing import Any, NamedTuple
 
+from modelwave_controller.load import observing
+from modelwave_controller.load.observing import NOTHING, Expected, Observing
 from modelwave_shared import topics
 from modelwave_shared.slots import slot
 from modelwave_shared.version import VERSION
@@ -22,10 +25,11 @@ _FREE_BYTES = 10**8
 
 class Behaviour(NamedTuple):
     """`update_seconds`: an update takes up to so long. `rolled_back`: the share of updates, 0 to 1,
-    that end in ROLLED_BACK."""
+    that end in ROLLED_BACK. `observing`: the windows that it sends."""
 
     update_seconds: float
     rolled_back: float
+    observing: Observing = NOTHING
 
 
 class SimulatedDevice:
@@ -36,6 +40,8 @@ class SimulatedDevice:
         self.model = model
         self.boot = boot
         self.n = 0
+        self.window = 0
+        self._runs: Expected | None = None  # the release that it runs
         self._held: dict[str, Any] = {
             "release": 0,
             "sha256": "",
@@ -53,6 +59,10 @@ class SimulatedDevice:
     @property
     def reported(self) -> str:
         return topics.reported(self.fleet, self.name)
+
+    @property
+    def metrics(self) -> str:
+        return topics.metrics(self.fleet, self.name)
 
     @property
     def number(self) -> tuple[int, int]:
@@ -88,6 +98,16 @@ class SimulatedDevice:
         }
         return json.dumps(document, separators=(",", ":")).encode()
 
+    def observe(self, by: Observing) -> bytes:
+        """Ends a window, and returns its document; empty while the device runs no release."""
+        self.window += 1
+        if self._runs is None:
+            return b""
+        self.n += 1
+        found = observing.measured(self.name, self.window, self._runs, by)
+        document = {"boot": self.boot, "n": self.n, "model": self.model} | found
+        return json.dumps(document, separators=(",", ":")).encode()
+
     def runs(self, order: dict[str, Any]) -> bool:
         """Returns whether it runs the release of an order already."""
         return bool(self._held["sha256"] == order["manifest"])
@@ -121,4 +141,5 @@ class SimulatedDevice:
         else:
             runs = {"release": manifest["release"], "sha256": order["manifest"]}
             self._held |= {"outcome": SUCCEEDED} | runs
+            self._runs = observing.expected(manifest)
         return str(self._held["outcome"])

@@ -67,6 +67,8 @@ class Fleet:
                 tasks.create_task(self._ping())
                 for device in devices:
                     tasks.create_task(self._keep(device))
+                    if self.behaviour.observing.seconds:
+                        tasks.create_task(self._observe(device))
         finally:
             await self._clear()
 
@@ -136,6 +138,18 @@ class Fleet:
         if not connection.over.done():
             self.report(connection)
             self._loop.call_later(self._about(self.report_seconds), self._report_again, connection)
+
+    async def _observe(self, device: SimulatedDevice) -> None:
+        """Sends the device's windows; those that end without a connection are lost."""
+        by = self.behaviour.observing
+        await asyncio.sleep(self._chance.uniform(0, by.seconds))  # agents begin at any time
+        while True:
+            await asyncio.sleep(by.seconds)
+            connection = self._connections.get(device.name)
+            payload = device.observe(by)
+            if connection and payload:
+                connection.observe(payload)
+                self.tally.windows += 1
 
     def hear(self, connection: Connection, topic: str, payload: bytes) -> None:
         self.tally.received += 1

@@ -9,6 +9,7 @@ COUNTS = (
     "lost",
     "refused",
     "reports",
+    "windows",
     "received",
     "succeeded",
     "rolled_back",
@@ -28,15 +29,16 @@ class Wave:
 class Tally:
     """`connected`: devices that are connected, subscribed and have reported; `most_connected`: at
     any time, in each process. `lost`: connections that ended. `refused`: orders that the devices
-    did not take as signed. `reports`, `received`: messages. `succeeded`, `rolled_back`: updates.
-    `waves`: by model, epoch and number of the order, with / between. `problem`: the newest failure
-    to connect."""
+    did not take as signed. `reports`, `windows`, `received`: messages. `succeeded`, `rolled_back`:
+    updates. `waves`: by model, epoch and number of the order, with / between. `problem`: the newest
+    failure to connect."""
 
     connected: int = 0
     most_connected: int = 0
     lost: int = 0
     refused: int = 0
     reports: int = 0
+    windows: int = 0
     received: int = 0
     succeeded: int = 0
     rolled_back: int = 0

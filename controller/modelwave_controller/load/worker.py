@@ -20,6 +20,7 @@ from modelwave_controller.load import tally
 from modelwave_controller.load.connection import User
 from modelwave_controller.load.device import Behaviour, SimulatedDevice
 from modelwave_controller.load.fleet import Fleet, Place
+from modelwave_controller.load.observing import NOTHING, Observing
 from modelwave_shared.authorities import Authorities
 
 TELL_SECONDS = 1
@@ -31,7 +32,7 @@ AnyFleet = TypeVar("AnyFleet", bound=Fleet)
 @dataclass(frozen=True)
 class Work:
     """What the process does. `tls`: None, or the arguments of Authorities. The devices are named
-    `prefix` and a number, from `first` on."""
+    `prefix` and a number, from `first` on. `observing`: the arguments of Observing."""
 
     host: str
     port: int
@@ -49,6 +50,7 @@ class Work:
     update_seconds: float
     rolled_back: float
     report_seconds: float
+    observing: tuple[float, int, int] = NOTHING
 
     def line(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"
@@ -59,7 +61,7 @@ def fleet_of(work: Work, kind: type[AnyFleet]) -> AnyFleet:
     descriptors.allow(work.devices)
     context = Authorities(*work.tls).context() if work.tls is not None else None
     place = Place(work.host, work.port, context, User(work.user, work.password), work.source)
-    behaviour = Behaviour(work.update_seconds, work.rolled_back)
+    behaviour = Behaviour(work.update_seconds, work.rolled_back, Observing(*work.observing))
     return kind(place, work.root, behaviour, work.report_seconds)
 
 

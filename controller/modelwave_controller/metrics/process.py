@@ -26,6 +26,7 @@ def families(vitals: Vitals) -> Iterator[Metric]:
     yield from _messages(vitals.figures)
     yield _ticks(vitals.figures.ticks)
     yield from _alerts(vitals.figures.alerts)
+    yield from _alerts_now(vitals.figures.alerts if vitals.leads else {})
 
 
 def _build() -> GaugeMetricFamily:
@@ -62,8 +63,15 @@ def _alerts(alerts: Mapping[str, Alerted]) -> Iterator[Metric]:
         for alert, its in alerts.items():
             found.add_metric((alert,), getattr(its, name))
         yield found
+
+
+def _alerts_now(alerts: Mapping[str, Alerted]) -> Iterator[Metric]:
+    """Of the process that leads: another one would go on telling what was when it led."""
     rows = [((alert,), its.waiting) for alert, its in alerts.items()]
     yield gauges("alerts_waiting", "Alerts that are to be sent.", ("alert",), rows)
+    rows = [((alert,), its.tries) for alert, its in alerts.items()]
+    text = "Tries of the message under way that have failed; 0: it was taken, or none is."
+    yield gauges("alerts_tries", text, ("alert",), rows)
 
 
 def _ticks(ticks: Durations) -> HistogramMetricFamily:

@@ -7,7 +7,7 @@ from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.fit import formats
 from modelwave_controller.fit.format_signs import Sample, sample_bytes, sample_file
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import fields
 from modelwave_shared.words import ONNX, TFLITE
 

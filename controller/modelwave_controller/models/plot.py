@@ -80,7 +80,7 @@ def _round_step(size: int) -> int:
 
 
 def _title(svg: Svg, fit: Fit, worst: Peak, name: str) -> None:
-    svg.write(LEFT, 26, f"{name}: arena over time", font_size="17", fill=INK)
+    svg.write(LEFT, 26, f"{name}: arena over time", font_size="17", fill=INK, class_="ink")
     svg.write(
         LEFT,
         46,
@@ -88,6 +88,7 @@ def _title(svg: Svg, fit: Fit, worst: Peak, name: str) -> None:
         f"an arena of {fit.need:,} bytes needed{', derived' if fit.derived else ''}",
         font_size="12",
         fill=GREY,
+        class_="soft",
     )
 
 
@@ -95,9 +96,11 @@ def _axes(svg: Svg, fit: Fit, frame: _Frame) -> None:
     bottom, right = TOP + PLOT_HEIGHT, LEFT + PLOT_WIDTH
     for offset in range(0, frame.top_bytes + 1, frame.tick):
         y = frame.y(offset)
-        svg.line(LEFT, y, right, y, stroke="#e3e5e8")
+        svg.line(LEFT, y, right, y, stroke="#e3e5e8", class_="grid")
         shown = f"{offset // 1024:,}" if frame.tick >= 1024 else f"{offset:,}"
-        svg.write(LEFT - 8, y + 4, shown, text_anchor="end", font_size="11", fill=GREY)
+        svg.write(
+            LEFT - 8, y + 4, shown, text_anchor="end", font_size="11", fill=GREY, class_="soft"
+        )
     unit = "KiB" if frame.tick >= 1024 else "bytes"
     svg.write(
         20,
@@ -107,13 +110,14 @@ def _axes(svg: Svg, fit: Fit, frame: _Frame) -> None:
         text_anchor="middle",
         font_size="12",
         fill=INK,
+        class_="ink",
     )
-    svg.line(LEFT, bottom, right, bottom, stroke=INK)
-    svg.line(LEFT, TOP, LEFT, bottom, stroke=INK)
+    svg.line(LEFT, bottom, right, bottom, stroke=INK, class_="axis")
+    svg.line(LEFT, TOP, LEFT, bottom, stroke=INK, class_="axis")
     every = -(-frame.steps // MAX_STEPS_NAMED)
     for step in range(0, frame.steps, every):
         x = frame.x(step + 0.5)
-        svg.line(x, bottom, x, bottom + 4, stroke=INK)
+        svg.line(x, bottom, x, bottom + 4, stroke=INK, class_="axis")
         svg.write(
             x + 3,
             bottom + 14,
@@ -122,6 +126,7 @@ def _axes(svg: Svg, fit: Fit, frame: _Frame) -> None:
             text_anchor="end",
             font_size="11",
             fill=INK,
+            class_="ink",
         )
     svg.write(
         LEFT + PLOT_WIDTH / 2,
@@ -130,12 +135,13 @@ def _axes(svg: Svg, fit: Fit, frame: _Frame) -> None:
         text_anchor="middle",
         font_size="12",
         fill=INK,
+        class_="ink",
     )
 
 
 def _peak_band(svg: Svg, frame: _Frame, worst: Peak) -> None:
     x = frame.x(worst.step)
-    svg.rect(x, TOP, frame.x(worst.step + 1) - x, PLOT_HEIGHT, "", fill="#fdeeee")
+    svg.rect(x, TOP, frame.x(worst.step + 1) - x, PLOT_HEIGHT, "", fill="#fdeeee", class_="band")
 
 
 def _box(svg: Svg, frame: _Frame, box: Box, number: int | None) -> None:
@@ -171,10 +177,19 @@ def _labels(box: Box, number: int | None) -> list[str]:
 
 def _peak_line(svg: Svg, frame: _Frame, fit: Fit, worst: Peak) -> None:
     y, right = frame.y(worst.bytes), LEFT + PLOT_WIDTH
-    svg.line(LEFT, y, right, y, stroke=PEAK_LINE, stroke_dasharray="5 4", stroke_width="1.4")
+    svg.line(
+        LEFT,
+        y,
+        right,
+        y,
+        stroke=PEAK_LINE,
+        stroke_dasharray="5 4",
+        stroke_width="1.4",
+        class_="peak",
+    )
     words = f"peak: {worst.bytes:,} bytes ({worst.bytes / 1024:.1f} KiB), during "
     words += peak.step_name(fit, worst.step)
-    svg.write(right, y - 6, words, text_anchor="end", font_size="12", fill=PEAK_LINE)
+    svg.write(right, y - 6, words, text_anchor="end", font_size="12", fill=PEAK_LINE, class_="peak")
 
 
 def _legend(svg: Svg, frame: _Frame, worst: Peak) -> None:
@@ -185,16 +200,26 @@ def _legend(svg: Svg, frame: _Frame, worst: Peak) -> None:
         (LEFT + 620, SCRATCH, "other scratch buffers"),
     ):
         svg.rect(x, y - 10, 12, 12, "", fill=colour, stroke="#4a5568", stroke_width="0.7")
-        svg.write(x + 18, y, words, font_size="12", fill=INK)
+        svg.write(x + 18, y, words, font_size="12", fill=INK, class_="ink")
     for number, box in enumerate(worst.boxes[:MAX_LEGEND], start=1):
         y += LEGEND_LINE
-        svg.write(LEFT + 18, y, f"{number}", font_size="12", fill=INK, text_anchor="middle")
-        svg.write(LEFT + 110, y, f"{box.size:,} bytes", font_size="12", fill=INK, text_anchor="end")
-        svg.write(LEFT + 124, y, _cut(box.label), font_size="12", fill=INK)
+        svg.write(
+            LEFT + 18, y, f"{number}", text_anchor="middle", font_size="12", fill=INK, class_="ink"
+        )
+        svg.write(
+            LEFT + 110,
+            y,
+            f"{box.size:,} bytes",
+            text_anchor="end",
+            font_size="12",
+            fill=INK,
+            class_="ink",
+        )
+        svg.write(LEFT + 124, y, _cut(box.label), font_size="12", fill=INK, class_="ink")
     if len(worst.boxes) > MAX_LEGEND:
         y += LEGEND_LINE
         rest = len(worst.boxes) - MAX_LEGEND
-        svg.write(LEFT + 124, y, f"and {rest} smaller", font_size="12", fill=GREY)
+        svg.write(LEFT + 124, y, f"and {rest} smaller", font_size="12", fill=GREY, class_="soft")
 
 
 def _cut(name: str) -> str:

@@ -5,14 +5,15 @@ from html import escape
 
 
 class Svg:
-    """Collects elements; `text` is the finished document. Lengths in pixels."""
+    """Collects elements; `text` is the finished document. Lengths in pixels. A page that has the
+    document in it may colour it anew by the attribute class (`class_`)."""
 
     def __init__(self, width: int, height: int, title: str) -> None:
         self.parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-            f'viewBox="0 0 {width} {height}" font-family="sans-serif">',
+            f'viewBox="0 0 {width} {height}" font-family="sans-serif" role="img">',
             f"<title>{_clean(title)}</title>",
-            f'<rect width="{width}" height="{height}" fill="white"/>',
+            f'<rect width="{width}" height="{height}" fill="white" class="ground"/>',
         ]
 
     def rect(self, x: float, y: float, width: float, height: float, tip: str, **style: str) -> None:
@@ -37,7 +38,9 @@ class Svg:
 
 
 def _attributes(style: dict[str, str]) -> str:
-    return " ".join(f'{name.replace("_", "-")}="{escape(value)}"' for name, value in style.items())
+    return " ".join(
+        f'{name.rstrip("_").replace("_", "-")}="{escape(value)}"' for name, value in style.items()
+    )
 
 
 def _clean(words: str) -> str:

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from modelwave_controller import disk
-from modelwave_controller.errors import OperatorError
+from modelwave_controller.errors import NotFoundError, OperatorError
 from modelwave_controller.fit import profiles
 from modelwave_controller.trust.field_types import (
     TargetName,
@@ -110,7 +110,7 @@ def read_targets(text: str, where: str) -> dict[str, Target]:
     try:
         tables = tomllib.loads(text)
         return {name: _target(name, table) for name, table in tables.items()}
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of 5,000 digits
         raise OperatorError(f"{where}: {error}") from error
     except _Wrong as wrong:
         raise OperatorError(f"{where}: line {_line(text, wrong)}: {wrong}") from wrong
@@ -163,12 +163,12 @@ class Targets:
         return known
 
     def get(self, name: str) -> Target:
-        """Returns the target of that name. Raises OperatorError, with the nearest names, if
+        """Returns the target of that name. Raises NotFoundError, with the nearest names, if
         there is none."""
         known = self.all()
         if name not in known:
             near = difflib.get_close_matches(name[:100], known, cutoff=0.4) or sorted(known)
-            raise OperatorError(
+            raise NotFoundError(
                 f"target {name[:100]} is unknown; perhaps {', '.join(near)}, "
                 "or `modelwave target add FILE` for one of your own"
             )

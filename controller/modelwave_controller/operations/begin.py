@@ -3,7 +3,7 @@
 from typing import Any
 
 from modelwave_controller.evidence.sight import refusal
-from modelwave_controller.operations import deltas, preview, rollouts
+from modelwave_controller.operations import deltas, preview, rollouts, two_people
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.operations.sight import sights
 from modelwave_controller.operations.status import StatusReader
@@ -24,8 +24,12 @@ def start(store: Store, releases: Releases, request: Request, now: float, actor:
         created = log.folded(connection, reports_of=[]).rollouts[number].created
         banned = [] if request.lift_ban else preview.banned(connection, created)
     first = f" (`modelwave rollout abort {number}` first)"
-    told = [bans(banned) + first] if banned else []
-    return Started(status, made, problem, told + ([back] if back else []))
+    told = [
+        bans(banned) + first if banned else "",
+        back,
+        two_people.told(request.plan, created.plan, request.another_from),
+    ]
+    return Started(status, made, problem, [line for line in told if line])
 
 
 def dry_run(store: Store, releases: Releases, request: Request) -> DryRun:
@@ -48,6 +52,7 @@ def dry_run(store: Store, releases: Releases, request: Request) -> DryRun:
         refused="" if request.accept_blind else refusal(seen),
         release=number,
         whom=[stage.whom for stage in created.plan.stages],
+        another=two_people.told(request.plan, created.plan, request.another_from),
     )
 
 

@@ -14,6 +14,8 @@ from modelwave_controller.storage import deltas
 from modelwave_controller.storage.store import Store
 from modelwave_controller.trust.documents import ReleaseFile
 
+_NONE = "no deltas were made"
+
 
 class Delta(NamedTuple):
     """A delta that was made now. `size` and `of`: its bytes, and those of the whole model; 0 bytes:
@@ -73,9 +75,19 @@ def of_added(releases: Releases, model: str, found: Mapping[str, StoredRelease])
         if (url := running.database_of(releases.home)) is None:
             return []
         with closing(Store(url)) as store:
-            return [one.told() for one in prepare(store, releases, model, found)]
+            return told(store, releases, model, found)
+    except StorageError as error:
+        return [f"{_NONE}: {error}"]
+
+
+def told(
+    store: Store, releases: Releases, model: str, found: Mapping[str, StoredRelease]
+) -> list[str]:
+    """Does it in this database."""
+    try:
+        return [one.told() for one in prepare(store, releases, model, found)]
     except (StorageError, OSError) as error:
-        return [f"no deltas were made: {error}"]
+        return [f"{_NONE}: {error}"]
 
 
 def _model(release: StoredRelease) -> ReleaseFile:

@@ -19,8 +19,10 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from modelwave_controller.operations import membership, unproven
-from modelwave_controller.phrases import plural, span
-from modelwave_controller.storage import clock, last_heard, offers, tags, views
+from modelwave_controller.operations.device_words import doing
+from modelwave_controller.phrases import plural
+from modelwave_controller.results.devices import VIEW_TROUBLES
+from modelwave_controller.storage import clock, last_heard, offers, tags
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.chunks import rows_with
 from modelwave_controller.storage.proven import OFF
@@ -55,16 +57,6 @@ def entries_of(
     for entry in found.values():
         entry["trouble"] = _trouble(entry, now)
     return list(found.values())
-
-
-def doing(model: dict[str, Any], seen_at: float, now: float) -> str:
-    """Returns the state of one of a device's models, and its tries: "fetching, 3 tries, next in
-    40 s". `seen_at` is when the device reported it."""
-    if not model["tries"]:
-        return str(model["state"])
-    left = seen_at + model["next_seconds"] - now
-    then = f"next in {span(left)}" if left > 0 else "next one is due"
-    return f"{model['state']}, {model['tries']} {'try' if model['tries'] == 1 else 'tries'}, {then}"
 
 
 def is_silent(seen_clock: float, clock_now: float) -> bool:
@@ -136,6 +128,6 @@ def _trouble(entry: Entry, now: float) -> str:
         if model["outcome"] not in ("", SUCCEEDED, SHADOWED):
             reason = f": {model['reason']}" if model["reason"] else ""
             return f"{model['model']}: {model['outcome']}{reason}"
-    if entry.get("view") in views.TROUBLES:
-        return views.TROUBLES[entry["view"]]
+    if entry.get("view") in VIEW_TROUBLES:
+        return VIEW_TROUBLES[entry["view"]]
     return "refused a message" if entry.get("refused") else ""

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import membership, observations
+from modelwave_controller.operations import device_words, observations
 from modelwave_controller.operations.device_entries import Entry, entries_of, silent_before
 from modelwave_controller.operations.health import health
 from modelwave_controller.storage import clock, listed, log
@@ -33,6 +33,8 @@ class Only:
     not_on: int | None = None  # that report a model, or `model`, with another release live
     offline: bool = False  # or silent
     trouble: bool = False
+    named: str | None = None  # with this in their names
+    outcome: str | None = None  # that report a model, or `model`, with this last answer
 
     @property
     def leaves_nothing_out(self) -> bool:
@@ -41,10 +43,12 @@ class Only:
     def applies(self, entry: Entry) -> bool:
         models = [m for m in entry["models"] if self.model in (None, m["model"])]
         return (
-            self.target in (None, membership.target_of(entry))
+            (self.named is None or self.named in entry["device"])
+            and self.target in (None, device_words.target_of(entry))
             and (self.tag is None or self.tag in entry["tags"])
             and (self.model is None or bool(models))
             and (self.not_on is None or any(m["release"] != self.not_on for m in models))
+            and (self.outcome is None or any(m["outcome"] == self.outcome for m in models))
             and (not self.offline or not entry["online"] or entry["silent_since"] is not None)
             and (not self.trouble or entry["trouble"] != "" or entry["silent_since"] is not None)
         )

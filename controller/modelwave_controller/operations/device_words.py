@@ -6,7 +6,7 @@
 from typing import Any
 
 from modelwave_controller.phrases import clones, moment, plural, span
-from modelwave_controller.storage import views
+from modelwave_controller.results.devices import VIEW_TROUBLES
 
 
 def presence(device: dict[str, Any], now: float) -> str:
@@ -15,6 +15,23 @@ def presence(device: dict[str, Any], now: float) -> str:
     if device["silent_since"] is not None:
         return f"silent for {span(now - device['silent_since'])}"
     return "online" if device["online"] else "offline"
+
+
+def target_of(entry: dict[str, Any]) -> str | None:
+    """Returns the target that a device reported, or else that it was enrolled with."""
+    enrolment = entry["enrolment"] or {}
+    found: str | None = entry.get("target", enrolment.get("target"))
+    return found
+
+
+def doing(model: dict[str, Any], seen_at: float, now: float) -> str:
+    """Returns the state of one of a device's models, and its tries: "fetching, 3 tries, next in
+    40 s". `seen_at` is when the device reported it."""
+    if not model["tries"]:
+        return str(model["state"])
+    left = seen_at + model["next_seconds"] - now
+    then = f"next in {span(left)}" if left > 0 else "next one is due"
+    return f"{model['state']}, {model['tries']} {'try' if model['tries'] == 1 else 'tries'}, {then}"
 
 
 def facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
@@ -82,7 +99,7 @@ def facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
 
 
 def _view(word: str) -> str:
-    return f"{word}: {views.TROUBLES[word]}" if word in views.TROUBLES else word
+    return f"{word}: {VIEW_TROUBLES[word]}" if word in VIEW_TROUBLES else word
 
 
 def _enrolment(device: dict[str, Any]) -> str:

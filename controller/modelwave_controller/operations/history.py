@@ -4,6 +4,7 @@ Each page is a transaction of its own. So a reader who stops for a while, as in 
 hold an old state of the database, and the log is never in memory as a whole.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -32,7 +33,7 @@ def page(store: Store, wanted: Wanted, limit: int, cursor: str = "") -> LogPage:
             older = after > 0
             hidden = 0 if wanted.answers else log.count_answers(connection, wanted)
         events = log.page(connection, wanted, after, until, PAGE)
-        entries = _entries(connection, events)
+        entries = entries_of(connection, events)
     then = f"{entries[-1].id}-{until}" if len(entries) == PAGE else ""
     return LogPage(entries, older, hidden, then)
 
@@ -53,7 +54,7 @@ def after(store: Store, wanted: Wanted, after: int, limit: int) -> News:
     """Returns the first `limit` of the wanted events with ids above `after`."""
     with store.read() as connection:
         until = max(after, log.newest_id(connection))
-        entries = _entries(connection, log.page(connection, wanted, after, until, limit))
+        entries = entries_of(connection, log.page(connection, wanted, after, until, limit))
     return News(entries, entries[-1].id if len(entries) == limit else until)
 
 
@@ -63,7 +64,7 @@ def number_of(store: Store, wanted: str | None) -> int:
         return rollouts.find(log.folded(connection, reports_of=[]), wanted).id
 
 
-def _entries(connection: Connection, events: list[Event]) -> list[LogEntry]:
+def entries_of(connection: Connection, events: Sequence[Event]) -> list[LogEntry]:
     models = {FLEET: ""}
     for number in {event.rollout for event in events} - models.keys():
         models[number] = counting.model_of(connection, number)

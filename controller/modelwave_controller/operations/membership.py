@@ -29,13 +29,6 @@ def add_to(connection: Connection, found: dict[str, Entry]) -> None:
         found[device]["enrolment"] = {name: getattr(row, name) for name in shown}
 
 
-def target_of(entry: Entry) -> str | None:
-    """Returns the target that a device reported, or else that it was enrolled with."""
-    enrolment = entry["enrolment"] or {}
-    found: str | None = entry.get("target", enrolment.get("target"))
-    return found
-
-
 def trouble(entry: Entry) -> str:
     """Returns why nothing of a device is stored; "" for a device that counts."""
     if entry["waiting"]:

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, case, func, select
 from modelwave_controller.operations import membership, unproven
 from modelwave_controller.operations.device_entries import silent_before
 from modelwave_controller.operations.health import Health, health
+from modelwave_controller.results.devices import VIEW_TROUBLES
 from modelwave_controller.results.fleet import Fleet
 from modelwave_controller.rollout.state import FINAL
-from modelwave_controller.storage import clock, last_heard, lease, log, metrics, shares, views
+from modelwave_controller.storage import clock, last_heard, lease, log, metrics, shares
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.proven import OFF
 from modelwave_controller.storage.tables import device_models, devices, presence
@@ -94,7 +95,7 @@ def _live(connection: Connection) -> list[dict[str, Any]]:
 
 
 def _not_fresh(connection: Connection) -> dict[str, list[str]]:
-    query = select(devices.c.view, devices.c.device).where(devices.c.view.in_(list(views.TROUBLES)))
+    query = select(devices.c.view, devices.c.device).where(devices.c.view.in_(list(VIEW_TROUBLES)))
     found: dict[str, list[str]] = {}
     for word, device in connection.execute(query.order_by(devices.c.device)):
         found.setdefault(word, []).append(device)

@@ -1,27 +1,19 @@
 """Makes room in the log at once, as the service does little by little (storage/pruning.py)."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from modelwave_controller.results.upkeep import PrunedRollout
 from modelwave_controller.storage import log, pruning
 from modelwave_controller.storage.store import Store
 
 
-class Prunable(NamedTuple):
-    """A rollout whose answers may be deleted, and how many the log has of it."""
-
-    rollout: int
-    model: str
-    answers: int
-
-
-def prunable(connection: Connection, before: float) -> list[Prunable]:
+def prunable(connection: Connection, before: float) -> list[PrunedRollout]:
     """Returns the old rollouts, of which nothing was heard since `before` (Unix seconds), and those
     whose answers were counted already."""
     found = pruning.due(connection, log.without_answers(connection), before)
-    return [Prunable(one.id, one.model, log.answers_of(connection, one.id)) for one in found]
+    return [PrunedRollout(one.id, one.model, log.answers_of(connection, one.id)) for one in found]
 
 
 def prune(
@@ -30,7 +22,7 @@ def prune(
     now: float,
     actor: str,
     tell: Callable[[int, int], None] = lambda _done, _of: None,
-) -> list[Prunable]:
+) -> list[PrunedRollout]:
     """Deletes what is old; returns the rollouts whose answers were deleted. `now`: Unix seconds.
     `tell` is called with the number of answers that are deleted, and of all that will be."""
     with store.read() as connection:

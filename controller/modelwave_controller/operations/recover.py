@@ -6,7 +6,7 @@ ahead, `recover` raises the floor of a model's numbers. Reports are not signed, 
 could use the numbers up, so a person confirms it, and a jump beyond MAX_JUMP needs a number.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -14,6 +14,7 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import ways
 from modelwave_controller.people import tokens
 from modelwave_controller.phrases import plural
+from modelwave_controller.results.upkeep import Numbers, Running
 from modelwave_controller.rollout.events import FLEET, Recovered, by
 from modelwave_controller.rollout.state import State
 from modelwave_controller.storage import ahead, floors, log, snapshot
@@ -29,56 +30,21 @@ MARGIN = 1000
 MAX_FLOOR = MAX_SEQ_STEP // 2
 
 
-@dataclass(frozen=True)
-class Running:
-    """The release that most devices of a target run, though this controller did not order it."""
-
-    target: str
-    release: int
-    sha256: str
-    devices: int
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """The order numbers of one model: the controller's and the devices'."""
-
-    model: str
-    given: int
-    devices: int
-    ahead: int
-    highest: int  # of the devices that are ahead; 0: none is
-    device: str  # that reports it
-    believed: int  # the highest that is not more than MAX_JUMP ahead; 0: none
-    at_broker: int  # the highest of our orders found there and not recovered yet; 0: none
-    restored_at: float | None  # Unix seconds of the backup, until `recover`
-    runs: list[Running]
-    first: str = ""  # what has to be done before a rollout of the model can start; "": nothing
-
-    @property
-    def due(self) -> bool:
-        return self.ahead > 0 or self.at_broker > 0 or self.restored_at is not None
-
-    @property
-    def proved(self) -> int:
-        """The highest number that one of our orders is known to have."""
-        return max(self.given, self.at_broker)
-
-
 def numbers(connection: Connection, epoch: int) -> list[Numbers]:
     """Returns the numbers of all models; `epoch` is that of the fleet's root."""
     found = log.folded(connection, reports_of=[])
     return [_numbers(connection, found, model, epoch) for model in ahead.models(connection)]
 
 
-def of_model(connection: Connection, model: str, epoch: int) -> Numbers:
-    """Returns the numbers of a model. Raises OperatorError if no order or report names it."""
+def of_model(connection: Connection, model: str, epoch: int, to: int | None = None) -> Numbers:
+    """Returns the numbers of a model; `to` as for `floor_for`. Raises OperatorError if no order or
+    report names it."""
     if model not in ahead.models(connection):
         raise OperatorError(
             f"MODEL: there is no order for {model[:64]!r}, and no device reports it; see "
             "`modelwave recover`"
         )
-    return _numbers(connection, log.folded(connection, reports_of=[]), model, epoch)
+    return _numbers(connection, log.folded(connection, reports_of=[]), model, epoch, to)
 
 
 def floor_for(found: Numbers, to: int | None) -> int:
@@ -160,10 +126,12 @@ def behind(found: Comparison, model: str) -> str:
     )
 
 
-def _numbers(connection: Connection, found: State, model: str, epoch: int) -> Numbers:
+def _numbers(
+    connection: Connection, found: State, model: str, epoch: int, to: int | None = None
+) -> Numbers:
     compared = ahead.compare(connection, model, epoch)
     first = compared.ahead[0] if compared.ahead else None
-    return Numbers(
+    its = Numbers(
         model=model,
         given=compared.given,
         devices=compared.devices,
@@ -176,6 +144,12 @@ def _numbers(connection: Connection, found: State, model: str, epoch: int) -> Nu
         runs=_runs(connection, found, model),
         first=ways.before_a_start(found, model),
     )
+    if not its.due:
+        return its
+    try:
+        return replace(its, next=floor_for(its, to) + 1)
+    except OperatorError as error:
+        return replace(its, problem=str(error))
 
 
 def _runs(connection: Connection, found: State, model: str) -> list[Running]:

@@ -22,6 +22,7 @@ from modelwave_controller.operations import (
     preview,
     recover,
     superseding,
+    two_people,
     ways,
 )
 from modelwave_controller.operations.expected import expected_agreement
@@ -64,6 +65,8 @@ class Request:
     accept_blind: str = ""  # why the plan may name gates that a stage cannot judge
     start_at: float | None = None  # Unix seconds; None: at once
     supersede: str = ""  # why rollouts that are under way for its targets are to be ended for it
+    # From which percent on another than who starts it has to approve, by the settings; None: never.
+    another_from: float | None = None
 
 
 def propose(connection: Connection, found: State, request: Request) -> Created:
@@ -113,6 +116,10 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         accept_blind=request.accept_blind,
         start_at=request.start_at,
     )
+    if request.another_from is not None:
+        places = preview.preview(connection, created, request.releases)
+        plan = two_people.asked(created.plan, request.another_from, places)
+        created = created.model_copy(update={"plan": plan})
     judgeable.require_figures(connection, created, chosen)
     return created
 
@@ -133,10 +140,10 @@ def _instead(found: State, model: str, target: str, digest: str) -> str:
 def start(store: Store, request: Request, now: float, actor: str = "") -> int:
     """Begins a rollout and returns its number. Raises OperatorError, as `propose`, and for a gate
     that the plan names and a stage cannot judge."""
-    approvers.require_starter(request.plan, actor)
     request = _require_sight(store, request)
     with writing(store) as (connection, found):
         created = propose(connection, found, request)
+        approvers.require_starter(created.plan, actor)
         for signed in request.releases.values():
             outbox.keep_blob(connection, signed.envelope)
         number = log.next_rollout(connection)

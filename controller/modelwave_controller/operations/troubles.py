@@ -1,9 +1,8 @@
 """Says in words what is wrong in a fleet besides its service: for the command and for the page."""
 
 from modelwave_controller.phrases import clones, listed, plural
-from modelwave_controller.results.fleet import Fleet
-from modelwave_controller.storage import views
-from modelwave_controller.storage.proven import REQUIRE
+from modelwave_controller.results.devices import VIEW_TROUBLES
+from modelwave_controller.results.fleet import REQUIRE, Fleet
 
 
 def of(found: Fleet) -> list[tuple[str, str]]:
@@ -27,7 +26,7 @@ def of(found: Fleet) -> list[tuple[str, str]]:
 
 
 def _not_fresh(word: str, names: list[str]) -> str:
-    return f"{plural(len(names), 'device')} ({listed(names)}): {views.TROUBLES[word]}"
+    return f"{plural(len(names), 'device')} ({listed(names)}): {VIEW_TROUBLES[word]}"
 
 
 def _membership(found: Fleet) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.people import token_text, tokens
+from modelwave_controller.people.lifetimes import DEFAULT_SECONDS
 from modelwave_controller.people.roles import ADMIN
 from modelwave_controller.rollout.events import LOCAL
 from modelwave_controller.storage import access_tokens
@@ -42,7 +43,7 @@ def local_token(home: Home, store: Transactions, now: float, actor: str) -> str:
         if text := _valid(connection, path, now):
             return text
         _make_room(connection, path, now, actor)
-        made = tokens.draw(connection, LOCAL, ADMIN, tokens.DEFAULT_SECONDS, now, actor)
+        made = tokens.draw(connection, LOCAL, ADMIN, DEFAULT_SECONDS, now, actor)
         # Before the commit: a file without its token is made anew, a token without a file would
         # stay valid for nobody.
         disk.replace(path, f"{made.secret.text}\n".encode(), 0o600)

@@ -15,19 +15,17 @@ from sqlalchemy import Connection
 
 from modelwave_controller.errors import OperatorError, UnknownPersonError
 from modelwave_controller.people import token_text
+from modelwave_controller.people.lifetimes import LEAST_SECONDS, MAX_SECONDS
 from modelwave_controller.people.roles import PERMISSIONS, ROLES, Person
 from modelwave_controller.phrases import span
 from modelwave_controller.rollout.events import FLEET, LOCAL, TokenMade, TokenRevoked, by
 from modelwave_controller.rollout.lines import DEVICE, OPERATOR, SERVICE
 from modelwave_controller.storage import access_tokens, log
 from modelwave_controller.storage.access_tokens import AccessToken
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import fields
 from modelwave_shared.errors import DocumentError
 
-DEFAULT_SECONDS = 90 * 86400
-LEAST_SECONDS = 60
-MAX_SECONDS = 2 * 365 * 86400
 MAX_LIVE = 1000
 KEPT_OVER = 1000  # tokens that were revoked or have expired, for the list
 # Actors in the log that are no person's name.

@@ -18,8 +18,6 @@ from modelwave_controller.trust.documents import Manifest, view
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 from modelwave_shared.words import MANIFEST
 
-MANIFEST_FILE = "manifest.json"
-
 
 @dataclass(frozen=True)
 class Signed:
@@ -33,10 +31,11 @@ class Signed:
     trouble: str = ""
 
 
-def read_manifest(path: Path, root: dict[str, Any], what: str) -> Signed:
-    """Reads and verifies a manifest file. Raises OperatorError for the file `what`, TrustError."""
+def read_manifest(path: Path, root: dict[str, Any], what: str, named: Path | None = None) -> Signed:
+    """Reads and verifies a manifest file; `named`: what errors call it, None: as it is. Raises
+    OperatorError for the file `what`, TrustError."""
     data = disk.read_input(path, what, MAX_ENVELOPE_BYTES)
-    document, digest = roots.open_signed(MANIFEST, data, root, str(path))
+    document, digest = roots.open_signed(MANIFEST, data, root, str(named or path))
     return Signed(document, view(Manifest, document), data, digest)
 
 

@@ -10,14 +10,16 @@ one with its number or version is refused. Files are stored before the manifest 
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 from modelwave_controller import disk
-from modelwave_controller.errors import OperatorError, TrustError
+from modelwave_controller.errors import NotFoundError, OperatorError, TrustError
 from modelwave_controller.home import Home
 from modelwave_controller.releases import bundles, model_signature, version_name
+from modelwave_controller.releases.bundle_tar import MANIFEST_FILE, manifest_of
 from modelwave_controller.releases.bundles import Signed
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import documents, fields
 
 StoredRelease = Signed
@@ -45,22 +47,56 @@ class Releases:
             release for folder in _folders(self.home.releases) for release in self._of_model(folder)
         ]
 
+    def page(self, model: str | None, cursor: str, limit: int) -> tuple[list[StoredRelease], str]:
+        """Returns at most `limit` releases, of one model or of all, by model, release and target,
+        and the cursor of the page after these, "" at the end. `cursor` "": the first page. Raises
+        TrustError if one of them cannot be verified."""
+        folders = [self.home.releases / model] if model else _folders(self.home.releases)
+        after = _place_of(cursor) if cursor else None
+        left = (
+            path
+            for folder in folders
+            for path in _manifests(folder)
+            if after is None or _place(path) > after
+        )
+        paths = [*islice(left, limit + 1)]
+        found = [bundles.read_kept(path, self.root, self.earlier) for path in paths[:limit]]
+        last = paths[limit - 1] if len(paths) > limit else None
+        return found, f"{last.parts[-3]}/{last.parts[-2]}/{last.stem}" if last else ""
+
+    def models(self) -> list[str]:
+        return [folder.name for folder in _folders(self.home.releases)]
+
+    def numbers(self, model: str) -> list[int]:
+        """Returns the numbers of a model's releases, the newest first. Their manifests are not
+        read. Raises NotFoundError if there is none."""
+        require(fields.name, model, "MODEL")
+        found = [int(one.name) for one in _folders(self.home.releases / model)]
+        if not found:
+            raise _no_release_of(model)
+        return sorted(found, reverse=True)
+
+    def numbered(self, model: str, number: int) -> dict[str, StoredRelease]:
+        """Returns {target: release} of this number, and reads no other one; {}: there is none.
+        Raises TrustError if one of them cannot be verified."""
+        require(fields.name, model, "MODEL")
+        paths = sorted((self.home.releases / model / str(number)).glob("*.json"))
+        found = [bundles.read_kept(path, self.root, self.earlier) for path in paths]
+        return {release.manifest.target: release for release in found}
+
     def find(self, model: str, wanted: str) -> dict[str, StoredRelease]:
         """Returns {target: release} for the release number `wanted` of `model`; for the version, if
         no release has that number. Raises OperatorError if there is none."""
-        require(fields.name, model, "MODEL")
+        numbers = {str(number): number for number in self.numbers(model)}
+        if wanted in numbers and (found := self.numbered(model, numbers[wanted])):
+            return found
         known = self._of_model(self.home.releases / model)
-        if not known:
-            raise OperatorError(
-                f"MODEL: this home has no release of {model}; see `modelwave release list`"
-            )
-        numbered = [release for release in known if wanted == str(release.manifest.release)]
         versioned = [release for release in known if wanted == release.manifest.version]
-        found = {release.manifest.target: release for release in numbered or versioned}
+        found = {release.manifest.target: release for release in versioned}
         if not found:
             names = sorted({(r.manifest.release, r.manifest.version) for r in known})
             shown = ", ".join(f"{number} ({version})" for number, version in names[-5:])
-            raise OperatorError(f"RELEASE: {model} has no release {wanted[:100]}; it has {shown}")
+            raise NotFoundError(f"RELEASE: {model} has no release {wanted[:100]}; it has {shown}")
         return found
 
     def require_sound(self, found: Mapping[str, StoredRelease]) -> None:
@@ -143,29 +179,34 @@ class Releases:
         taken = [release.manifest.release for release in known]
         return same[0].release if same else max(taken, default=0) + 1
 
-    def add(self, bundle: Path) -> tuple[StoredRelease, bool]:
+    def add(self, bundle: Path, named: Path | None = None) -> tuple[StoredRelease, bool]:
         """Adds a bundle's release to the home; returns it, and whether it is new, or newly signed.
-        `bundle` may be its manifest alone, if the home has the files. Raises TrustError for a wrong
-        signature, hash or fleet, OperatorError if another release has its number or version."""
-        manifest = bundle if bundle.is_file() else bundle / bundles.MANIFEST_FILE
-        if not manifest.is_file():
-            raise OperatorError(f"BUNDLE: {bundle} has no {bundles.MANIFEST_FILE}: not a bundle")
-        signed = bundles.read_manifest(manifest, self.root, "BUNDLE")
-        self._check_place(signed, self._of_model(self.home.releases / signed.manifest.model))
-        self.home.files.mkdir(mode=0o755, exist_ok=True)
+        `bundle` may be its manifest alone, if the home has the files; `named`: what errors call it,
+        None: as it is. Raises TrustError for a wrong signature, hash or fleet, OperatorError if
+        another release has its number or version."""
+        manifest = manifest_of(bundle, named)
+        said = named or bundle
+        if not bundle.is_file() and said.suffix != ".json":
+            said /= MANIFEST_FILE
+        signed = bundles.read_manifest(manifest, self.root, "BUNDLE", said)
         files = [(file.sha256, file.size) for file in signed.manifest.files]
         if carried := model_signature.of_manifest(signed.document):
             files.append((carried.sha256, carried.size))
-        for sha256, size in files:
-            stored = self.file_path(sha256)
-            if not stored.exists():
-                disk.copy_verified(manifest.parent / sha256, stored, sha256, size)
-        return signed, self._keep(self.home.releases, signed)
+        self.home.releases.mkdir(mode=0o755, exist_ok=True)
+        self.home.files.mkdir(mode=0o755, exist_ok=True)
+        with disk.only_one(self.home.releases):  # of those that add something at once
+            self._check_place(signed, self._of_model(self.home.releases / signed.manifest.model))
+            for sha256, size in files:
+                stored = self.file_path(sha256)
+                if not stored.exists():
+                    source = manifest.parent / sha256
+                    disk.copy_verified(source, stored, sha256, size, said.parent / sha256)
+            return signed, self._keep(self.home.releases, signed)
 
     def note(self, bundle: Path) -> None:
         """Stores the manifest of a bundle that was signed here for another home. Raises
         OperatorError if another release has its number or version."""
-        signed = bundles.read_manifest(bundle / bundles.MANIFEST_FILE, self.root, "--out")
+        signed = bundles.read_manifest(bundle / MANIFEST_FILE, self.root, "--out")
         model = signed.manifest.model
         self._check_place(
             signed, self._of_model(self.home.releases / model, self.home.signed / model)
@@ -201,9 +242,8 @@ class Releases:
 
     def _kept(self, *folders: Path) -> Iterator[tuple[Path, StoredRelease]]:
         for folder in folders:
-            for number in sorted(_folders(folder), key=lambda number: int(number.name)):
-                for path in sorted(number.glob("*.json")):
-                    yield path, bundles.read_kept(path, self.root, self.earlier)
+            for path in _manifests(folder):
+                yield path, bundles.read_kept(path, self.root, self.earlier)
 
     def _keep(self, place: Path, signed: StoredRelease) -> bool:
         """Stores the envelope unless one with enough signatures exists; returns whether it did."""
@@ -214,6 +254,27 @@ class Releases:
         path.parent.mkdir(parents=True, exist_ok=True)
         disk.replace(path, signed.envelope)
         return True
+
+
+def _no_release_of(model: str) -> NotFoundError:
+    return NotFoundError(
+        f"MODEL: this home has no release of {model}; see `modelwave release list`"
+    )
+
+
+def _manifests(model: Path) -> Iterator[Path]:
+    for number in sorted(_folders(model), key=lambda number: int(number.name)):
+        yield from sorted(number.glob("*.json"))
+
+
+def _place(path: Path) -> tuple[str, int, str]:
+    """Returns by what a manifest's file is sorted."""
+    return path.parts[-3], int(path.parts[-2]), path.name
+
+
+def _place_of(cursor: str) -> tuple[str, int, str]:
+    model, number, target = cursor.split("/")
+    return model, int(number), f"{target}.json"
 
 
 def _folders(path: Path) -> list[Path]:

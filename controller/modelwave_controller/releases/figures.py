@@ -11,7 +11,7 @@ from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.releases import heldout
 from modelwave_controller.releases.heldout import MAX_EXAMPLES, Share
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import fields, manifests
 
 _PPM = 1_000_000

@@ -11,7 +11,7 @@ from typing import Any
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.models.targets import Target
 from modelwave_controller.releases.confinement import confined
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import golden, manifests
 
 GOLDEN_COMMAND = (sys.executable, "-m", "modelwave_agent.host.golden")

@@ -19,7 +19,7 @@ from modelwave_controller.models.needs import MAX_ANALYSED_BYTES
 from modelwave_controller.models.opening import format_of
 from modelwave_controller.releases import golden_archives, golden_programs
 from modelwave_controller.releases.golden_programs import Allowed
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import manifests
 from modelwave_shared.limits import MAX_GOLDEN_RECORDS
 from modelwave_shared.tensors import XNNPACK

@@ -39,12 +39,16 @@ def run(
 ) -> Any:
     """Returns the result of a program, and calls `progress` with lines for people. Raises
     OperatorError, which names `what` ("MODEL"), if it fails."""
+    return result_of([*GOLDEN_COMMAND, *arguments], what, allowed, progress)
+
+
+def result_of(
+    program: Sequence[str], what: str, allowed: Allowed, progress: Callable[[str], None]
+) -> Any:
+    """Does the same for any program, a Python with its arguments, that prints as those do."""
     with (
         tempfile.TemporaryFile() as errors,
-        confined([*GOLDEN_COMMAND, *arguments], allowed.read, allowed.write, allowed.pythons) as (
-            command,
-            env,
-        ),
+        confined(program, allowed.read, allowed.write, allowed.pythons) as (command, env),
         _started(command, env, errors.fileno()) as process,
     ):
         result = None

@@ -3,6 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
+from modelwave_shared.words import UNANSWERED, WITHHELD
+
+# {a word of a device's view that is a trouble: what it means}
+VIEW_TROUBLES = {
+    WITHHELD: "an order or a root is withheld from it",
+    UNANSWERED: "its view may be frozen: it hears no heartbeat",
+}
+
 
 @dataclass(frozen=True)
 class DevicePage:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+OFF, SHOW, REQUIRE = "off", "show", "require"  # what reports have to prove: storage/proven.py
+
 
 @dataclass(frozen=True)
 class ReleaseSums:
@@ -64,7 +66,7 @@ class Fleet:
     shares: list[dict[str, Any]]  # with ingest processes: share, host, pid ("", 0: nobody)
     link: dict[str, Any]  # its connection to the broker: connected, since (Unix seconds)
     cloned: list[str]  # ids that two devices use
-    views: dict[str, list[str]]  # by word (views.TROUBLES): devices whose view is not fresh
+    views: dict[str, list[str]]  # by word (devices.VIEW_TROUBLES): devices whose view is not fresh
     membership: Membership  # devices of which nothing is stored
     proof: str  # whether reports have to prove their device: off, show, require
     in_doubt: list[str]  # devices whose newest report is not proven

@@ -90,7 +90,8 @@ class HeldOut:
 class DryRun:
     """`whom`: of each stage, for whom it is; `banned`: devices that would reject the release, as
     they rolled it back; `downgrade`: which devices it takes back to an older release, or "";
-    `refused`: why it would not start, or ""."""
+    `refused`: why it would not start, or ""; `another`: which stages wait for another's approval by
+    the fleet's settings alone, or ""."""
 
     banned: list[str]
     downgrade: str
@@ -102,6 +103,7 @@ class DryRun:
     refused: str
     release: int
     whom: list[str]
+    another: str = ""
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    FailFast,
     Field,
     PlainValidator,
     SerializerFunctionWrapHandler,
@@ -259,7 +260,12 @@ class Stage(_Strict):
 
 
 class Plan(_Strict):
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=MAX_STAGES, strict=False)]
+    # Fails fast: of 350,000 stages that are wrong each would be an error, in five seconds.
+    stages: Annotated[
+        tuple[Stage, ...],
+        Field(min_length=1, max_length=MAX_STAGES, strict=False),
+        FailFast(),
+    ]
     trial: Trial = Trial(seconds=DEFAULT_TRIAL_SECONDS, inferences=0)
     expires_seconds: Annotated[int, Field(ge=60, le=MAX_EXPIRES_SECONDS)] = 365 * 86400
     on_fail: Literal["revert", "hold"] = "revert"
@@ -414,7 +420,7 @@ def parse_plan(data: bytes, where: str) -> Plan:
     """Reads a plan from a TOML file's bytes. Raises OperatorError, which names the key."""
     try:
         settings = tomllib.loads(data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of 5,000 digits
         raise OperatorError(f"{where} is not TOML: {error}") from error
     return make_plan(settings, where)
 

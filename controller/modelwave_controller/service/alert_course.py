@@ -73,6 +73,7 @@ class Course:
         self.carry = carry
         self.clocks = clocks
         self.sent = self.failed = self.given_up = self.waiting = 0  # since it begins
+        self.tries = 0  # of the message under way, that have failed
         self._seen = 0  # up to which event there is nothing to tell
         self._begun = False
         self._brought: deque[float] = deque()  # when, in the last minute, by the steady clock
@@ -88,6 +89,7 @@ class Course:
         except NotSent as error:
             return self._not_sent(found, error)
         self.sent += 1
+        self.tries = 0
         self.waiting -= found.number
         self._brought.append(self.clocks.steady())
         self._store(
@@ -126,6 +128,7 @@ class Course:
         with self.store.read() as connection:
             told = self._read(connection, row.cursor, row.until).alerts
         self.waiting = max(self.waiting, len(told))
+        self.tries = row.tries if told else 0
         if told:
             return _Due(row, message(self.place, told), len(told))
         self._store(row._replace(cursor=row.until, until=0, tries=0))  # the settings have changed
@@ -160,20 +163,21 @@ class Course:
     def _not_sent(self, due: _Due, error: NotSent) -> float:
         """Notes a try that has failed; returns the seconds until the next one."""
         self.failed += 1
+        self.tries = due.row.tries + 1
         name, row, why = self.settings.name, due.row, str(error)
-        tries = row.tries + 1
         pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(row.tries, 20), MAX_PAUSE_SECONDS)
         pause = max(pause * (0.5 + self.clocks.chance() / 2), error.later)
         if not row.tries:
             logger.warning("alert %s: %s; it is tried again for a day", name, why)
-        row = row._replace(tries=tries, error=why, error_at=self.clocks.wall())
+        row = row._replace(tries=self.tries, error=why, error_at=self.clocks.wall())
         with self.store.read() as connection:
             seconds = clock.stored(connection).seconds
         if seconds - row.since < GIVE_UP_SECONDS:
             self._store(row)
             return pause
         self.waiting -= due.number
-        self._give_up(row, row.until, due.number, f"tried {tries} times, the last: {why}")
+        self._give_up(row, row.until, due.number, f"tried {self.tries} times, the last: {why}")
+        self.tries = 0
         return 0.0
 
     def _give_up_old(self, row: AlertRow, newest: int) -> AlertRow:

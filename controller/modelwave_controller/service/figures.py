@@ -38,13 +38,14 @@ class Durations:
 
 
 class Alerted(Protocol):
-    """What an alert's course counts: messages, tries that failed, alerts that were given up, and
-    those that wait."""
+    """What an alert's course counts: messages, tries that failed, alerts that were given up, those
+    that wait, and the tries of the message under way that have failed."""
 
     sent: int
     failed: int
     given_up: int
     waiting: int
+    tries: int
 
 
 class Figures:

@@ -1,6 +1,7 @@
 """Bounds what strangers can cost an HTTP server: connections, time, and lines in the log.
 
-A connection waits until its request is complete, and again when it was answered. It is ended when
+A connection waits until its request is complete, with a body that is wanted (`whole_body`), and
+again when it was answered. It is ended when
 that takes too long, and the oldest at once where a new one wants its place (connections.py): so a
 complete request is answered, however many half ones there are. Where none waits, a new one is told
 503. Answers have to be read.
@@ -17,6 +18,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from modelwave_controller import descriptors, few_lines
 from modelwave_controller.connections import Bounds, Connections, Place
+from modelwave_controller.errors import MalformedError
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +29,9 @@ BOUNDS = Bounds(all=MAX_CONNECTIONS, by_address=300, waiting_by_address=100)
 
 # From the start of a connection, or its last answer, to the end of the next request's head.
 REQUEST_SECONDS = 15.0
-# A body is not wanted; how long one may take before the connection is closed.
+# How long a body that is not wanted may take before the connection is closed, and one that is.
 BODY_SECONDS = 5.0
+WANTED_BODY_SECONDS = 60.0
 # What was sent and is not acknowledged for so long, or not read, ends the connection.
 UNREAD_SECONDS = 60
 # An answer may take this time, and that for its bytes. Agents on hosts break off below 1 KiB/s; a
@@ -71,9 +74,11 @@ class Guard:
         if transport in self._guarded:
             self._guarded[transport].serve()
 
-    def wait(self, transport: asyncio.BaseTransport | None) -> None:
+    def wait(
+        self, transport: asyncio.BaseTransport | None, seconds: float = REQUEST_SECONDS
+    ) -> None:
         if transport in self._guarded:
-            self._guarded[transport].wait()
+            self._guarded[transport].wait(seconds)
 
     def entered(self, transport: asyncio.Transport, guarded: "_Guarded") -> Place | None:
         self._guarded[transport] = guarded
@@ -83,6 +88,22 @@ class Guard:
         self._guarded.pop(transport, None)
         if place is not None:
             self.connections.leave(place)
+
+
+GUARD = web.AppKey("guard", Guard)  # of an application whose requests may have bodies
+
+
+async def whole_body(request: web.Request) -> bytes:
+    """Returns the body, which is bounded by the application's size. Raises ConnectionError if it
+    does not come in time, or another connection wants the place, MalformedError if it is none."""
+    guard = request.app[GUARD]
+    guard.wait(request.transport, WANTED_BODY_SECONDS)
+    try:
+        return await request.read()
+    except web.RequestPayloadError:  # its text has what came
+        raise MalformedError("the body: it is not what HTTP says how it comes") from None
+    finally:
+        guard.serve(request.transport)
 
 
 class _Guarded(asyncio.Protocol):
@@ -102,12 +123,12 @@ class _Guarded(asyncio.Protocol):
             self._guard.connections.serve(self._place)
         self._stop_timer()
 
-    def wait(self) -> None:
+    def wait(self, seconds: float) -> None:
         if self._place is not None:
             self._guard.connections.wait(self._place)
         self._stop_timer()
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(REQUEST_SECONDS, self._transport.abort)
+        self._timer = loop.call_later(seconds, self._transport.abort)
 
     def make_place(self) -> None:
         said = "ended a connection of %s that waited, as there are too many"
@@ -124,7 +145,7 @@ class _Guarded(asyncio.Protocol):
             transport.close()
             return
         _end_if_unread(transport)
-        self.wait()
+        self.wait(REQUEST_SECONDS)
         self._inner = self._make()
         self._inner.connection_made(transport)
 

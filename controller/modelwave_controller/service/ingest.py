@@ -171,7 +171,7 @@ class Receiving:
             may_stay=lambda: not store.may_be_lost,
             forgets=store.is_first,
         )
-        self.unheard = Unheard(fleet, ingest.wake.set, share.has)
+        self.unheard = Unheard(fleet, ingest.wake.set, share.has, self.inbox.take_dropped)
         self._asks: dict[str, Ask] = {}
         self._lock = threading.Lock()  # of _asks
         self._trouble = Trouble()

@@ -121,7 +121,7 @@ class Leading:
             heard=() if settings.shares else HEARD,
             notes_heard=not settings.shares,
         )
-        self.unheard = Unheard(fleet, settings.wake.set)
+        self.unheard = Unheard(fleet, settings.wake.set, dropped=settings.inbox.take_dropped)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
         self.traced = self._traced()
         self._signs = False

@@ -6,6 +6,10 @@ all devices brings only a part of their retained messages if the fleet is too la
 When the first look of readback.py over a new connection has ended, what was due has arrived. Then
 the leader compares the devices that it knows with those that it has heard over this connection, and
 reads the topics of the others, BATCH at a time. If some were kept back, the log says so once.
+
+In the same way it reads, over the same connection, what came and was dropped because more came than
+could be stored: the broker retains it, and the device would say it again only with its next
+heartbeat.
 """
 
 import logging
@@ -31,12 +35,15 @@ class Unheard:
         fleet: str,
         wake: Callable[[], None],
         has: Callable[[str], bool] = lambda _device: True,
+        dropped: Callable[[int], list[str]] = lambda _limit: [],
     ) -> None:
         """`wake` is called, in another thread, when `step` is due again. `has`: whether this
-        process receives a device."""
+        process receives a device. `dropped` as Inbox.take_dropped."""
         self.fleet = fleet
         self.has = has
         self.wake = wake
+        self.dropped = dropped
+        self._retained = tuple(topics.under(fleet, kind, "") for kind in ("reported", "presence"))
         self._connection: Connection | None = None
         self._left: deque[str] = deque()
         self._known = 0
@@ -45,7 +52,10 @@ class Unheard:
         """Does what is due. `looked`: the first look over this connection has ended. Raises
         StorageError."""
         heard = connection.heard
-        if heard is None or heard.is_over or heard.is_asking or not looked:
+        if heard is None or heard.is_asking or not looked:
+            return
+        if heard.is_over:
+            self._read_dropped(connection)
             return
         if connection is not self._connection:
             self._begin(store, connection)
@@ -59,6 +69,12 @@ class Unheard:
         else:
             heard.end()
             self._tell(heard.kept_back)
+
+    def _read_dropped(self, connection: Connection) -> None:
+        while dropped := self.dropped(BATCH):
+            if batch := [topic for topic in dropped if topic.startswith(self._retained)]:
+                connection.read_retained(batch, self.wake)
+                return
 
     def _begin(self, store: Transactions, connection: Connection) -> None:
         self._connection = connection

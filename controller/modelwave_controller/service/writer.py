@@ -7,7 +7,8 @@ to the broker before it is stored, and a crash may lose it; devices repeat their
 say nothing new are kept for a minute (repeats.py).
 
 The inbox keeps the newest MAX_BACKLOG messages of each topic, so that a device that floods it
-loses only its own messages, and MAX_INBOX_BYTES in total.
+loses only its own messages, and MAX_INBOX_BYTES in total. Where it drops the last message of a
+topic, it notes the name, and what the broker retains there is read again (unheard.py).
 """
 
 import contextlib
@@ -39,6 +40,7 @@ BATCH_SECONDS = 0.05
 MAX_BACKLOG = 16
 MAX_INBOX_BYTES = 64 * 2**20
 MESSAGE_BYTES = 200  # approximate memory of a message in addition to its payload
+MAX_DROPPED_TOPICS = 200_000  # whose names are kept: reports and presence of 100,000 devices
 RETRY_SECONDS = (1, 2, 4, 8)
 
 logger = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class Inbox:
         self._topics: OrderedDict[str, deque[bytes]] = OrderedDict()
         self._since: dict[str, float] = {}  # by topic: when the first message of `_topics` came
         self._taken_since: float | None = None  # the same, of what was taken and is not stored
+        self._dropped: dict[str, None] = {}  # topics whose last message was dropped, in order
         self._some = threading.Condition()
 
     def put(self, topic: str, payload: bytes) -> None:
@@ -63,6 +66,7 @@ class Inbox:
         payload = bytes(payload[: MAX_PAYLOAD_BYTES + 1])
         with self._some:
             self.counts["received"] += 1
+            self._dropped.pop(topic, None)  # this message is newer
             backlog = self._topics.get(topic)
             if backlog is None:
                 backlog = self._topics[topic] = deque()
@@ -76,6 +80,8 @@ class Inbox:
                 self._drop(backlog)
                 if not backlog:
                     del self._topics[oldest], self._since[oldest]
+                    if len(self._dropped) < MAX_DROPPED_TOPICS:
+                        self._dropped[oldest] = None
             self._some.notify()
 
     def take(self, limit: int, timeout: float) -> list[tuple[str, bytes]]:
@@ -94,6 +100,16 @@ class Inbox:
                 if not backlog:
                     del self._topics[topic], self._since[topic]
             return taken
+
+    def take_dropped(self, limit: int) -> list[str]:
+        """Removes and returns up to `limit` topics whose last message was dropped and that have had
+        none since; [] while the inbox is more than half full."""
+        with self._some:
+            found: list[str] = []
+            while self._dropped and len(found) < limit and self.bytes <= MAX_INBOX_BYTES // 2:
+                found.append(topic := next(iter(self._dropped)))
+                del self._dropped[topic]
+            return found
 
     def done(self) -> None:
         """Notes that what was taken is stored, or lost."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select, union
 
-from modelwave_controller.storage import views
+from modelwave_controller.results.devices import VIEW_TROUBLES
 from modelwave_controller.storage.tables import (
     bad_messages,
     device_models,
@@ -31,10 +31,12 @@ class Wanted(NamedTuple):
     clock, whoever reported before that is silent. `with_unproven`: names in which something came
     that was not proven are listed too."""
 
+    named: str | None = None  # it has this in it
     target: str | None = None  # that it reported, or else that it was enrolled with
     tag: str | None = None
     model: str | None = None  # that it reports
     not_on: int | None = None  # it reports a model, or `model`, with another release live
+    outcome: str | None = None  # it reports a model, or `model`, with this last answer
     offline: bool = False
     trouble: bool = False
     silent_before: float = 0.0
@@ -69,6 +71,8 @@ def _page(table: Any, wanted: Wanted, after: str, limit: int) -> Any:
 
 
 def _conditions(name: Any, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    if wanted.named is not None:
+        yield name.contains(wanted.named, autoescape=True)
     if wanted.target is not None:
         reported, expected = devices.alias(), enrolled.alias()
         is_of = reported.c.target == wanted.target, expected.c.target == wanted.target
@@ -80,15 +84,23 @@ def _conditions(name: Any, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
         its = tags.alias()
         yield _has(its, name, its.c.tag == wanted.tag)
     if wanted.model is not None or wanted.not_on is not None:
-        its = device_models.alias()
-        model = () if wanted.model is None else (its.c.model == wanted.model,)
+        its, model = _of_model(wanted)
         other = () if wanted.not_on is None else (its.c.release != wanted.not_on,)
         yield _has(its, name, *model, *other)
+    if wanted.outcome is not None:
+        its, model = _of_model(wanted)
+        yield _has(its, name, *model, its.c.outcome == wanted.outcome)
     if wanted.offline:
         its = presence.alias()
         yield or_(~_has(its, name, its.c.online), _is_silent(name, wanted))
     if wanted.trouble and not wanted.with_unproven:
         yield or_(*_troubles(name, wanted))
+
+
+def _of_model(wanted: Wanted) -> tuple[Any, tuple[ColumnElement[bool], ...]]:
+    """Returns the models that devices report, and the condition that it is the wanted one."""
+    its = device_models.alias()
+    return its, () if wanted.model is None else (its.c.model == wanted.model,)
 
 
 def _troubles(name: Any, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
@@ -99,7 +111,7 @@ def _troubles(name: Any, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
     yield ~_has(devices.alias(), name)
     its = devices.alias()
     noted = its.c.stale > 0, its.c.clones > 0, its.c.refused != ""
-    yield _has(its, name, or_(*noted, its.c.view.in_(list(views.TROUBLES))))
+    yield _has(its, name, or_(*noted, its.c.view.in_(list(VIEW_TROUBLES))))
     state = device_models.alias()
     ended_well = state.c.outcome.in_(["", SUCCEEDED, SHADOWED])
     yield _has(state, name, or_(state.c.tries > 0, ~ended_well))

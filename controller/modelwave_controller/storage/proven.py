@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from modelwave_controller.results.fleet import OFF as OFF
+from modelwave_controller.results.fleet import REQUIRE as REQUIRE
+from modelwave_controller.results.fleet import SHOW as SHOW
 from modelwave_controller.storage import clock, enrolled, proven_numbers
 from modelwave_controller.storage.chunks import rows_with
 from modelwave_controller.storage.installs import LATE, OLDER, Heard
@@ -21,8 +24,6 @@ from modelwave_controller.storage.proven_numbers import Numbers
 from modelwave_controller.storage.tables import proven
 from modelwave_controller.trust.documents import Metrics, Report
 from modelwave_controller.trust.report_keys import device_report_key
-
-OFF, SHOW, REQUIRE = "off", "show", "require"
 
 STRANGER = "the device is not enrolled, or was revoked"
 BARE = "it has no proof: the agent has no report key, or somebody else has sent it"

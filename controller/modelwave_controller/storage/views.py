@@ -4,13 +4,7 @@ and `root` have them; "" and 0: the device does not say."""
 
 from modelwave_controller.trust.documents import Report
 from modelwave_shared.limits import MAX_EPOCH
-from modelwave_shared.words import UNANSWERED, VIEWS, WITHHELD
-
-# {a word that is a trouble: what it means}
-TROUBLES = {
-    WITHHELD: "an order or a root is withheld from it",
-    UNANSWERED: "its view may be frozen: it hears no heartbeat",
-}
+from modelwave_shared.words import VIEWS
 
 
 def column(report: Report) -> str:

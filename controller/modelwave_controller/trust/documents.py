@@ -10,8 +10,6 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from modelwave_controller.errors import OperatorError
-from modelwave_shared.errors import DocumentError
 from modelwave_shared.words import WRITES
 
 T = TypeVar("T")
@@ -214,12 +212,3 @@ def of_our_format(kind: str, document: dict[str, Any], v: int = 1) -> dict[str, 
     writes. Version 1 is left out, because the first agents refuse the field."""
     v = max(v, WRITES[kind])
     return document | ({"v": v} if v > 1 else {})
-
-
-def require(rule: Callable[[Any, str], None], value: object, where: str) -> None:
-    """Checks an operator's argument with a rule of modelwave_shared. Raises OperatorError, whose
-    message starts with `where`."""
-    try:
-        rule(value, where)
-    except DocumentError as error:
-        raise OperatorError(str(error)) from error

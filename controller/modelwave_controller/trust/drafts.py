@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.trust import keys, roots
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_controller.trust.keys import Signer
 from modelwave_shared import documents, dsse, fields, roles, schema
 from modelwave_shared.errors import DocumentError, advised

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidationError
 
+from modelwave_controller.errors import OperatorError
 from modelwave_shared import fields, orders, schema
 from modelwave_shared.errors import DocumentError
 
@@ -74,3 +75,12 @@ def first_problem(error: ValidationError) -> str:
     else:
         message = words.format(**problem.get("ctx", {}))
     return f"{where}: {message}" if where else message
+
+
+def require(rule: Callable[[Any, str], None], value: object, where: str) -> None:
+    """Checks an operator's argument with a rule of modelwave_shared. Raises OperatorError, whose
+    message starts with `where`."""
+    try:
+        rule(value, where)
+    except DocumentError as error:
+        raise OperatorError(str(error)) from error

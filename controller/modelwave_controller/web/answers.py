@@ -89,10 +89,16 @@ class Protocol(RequestHandler):
     __slots__ = ()
 
     def handle_error(self, request: Any, status: int = 500, *rest: Any) -> web.StreamResponse:
-        super().handle_error(request, status, *rest)  # it logs
+        error = rest[0] if rest else None
+        if isinstance(error, ConnectionError) or (status < 500 and request.writer.output_size):
+            raise ConnectionResetError("who asked has left, or was answered already")
         if status >= 500:
+            super().handle_error(request, status, *rest)  # it logs
             answer = told(ModelwaveError(FAILED))
-        else:
+        else:  # its text has what came, which may be a token
+            self.logger.warning(
+                "what %s sent is no request of HTTP: %s", request.remote, type(error).__name__
+            )
             answer = told(MalformedError("this is no request of HTTP, or one with too much"))
         answer.headers.update(HEADERS | {"Server": SERVER})
         answer.force_close()

@@ -19,6 +19,7 @@ from modelwave_controller.desk.desk import Desk
 from modelwave_controller.errors import BusyError, ForbiddenError, OperatorError, UnknownPersonError
 from modelwave_controller.operations import history
 from modelwave_controller.people.roles import VIEWER, Person
+from modelwave_controller.service.guard import whole_body
 from modelwave_controller.storage.log import Wanted
 from modelwave_controller.storage.store import Store
 from modelwave_controller.web import said
@@ -34,14 +35,16 @@ RETRY_MILLISECONDS = 2000  # after which a reader comes again
 FEED = Person("stream", VIEWER)
 
 Known = Callable[[web.Request], Awaitable[Person]]
+Still = Callable[[web.Request, float], Awaitable[Person]]
 DeskOf = Callable[[Person], contextlib.AbstractContextManager[Desk]]
 
 
 class Live:
     """Create it and use it in one event loop."""
 
-    def __init__(self, known: Known, still: Known, desk_of: DeskOf) -> None:
-        """`known` returns who sends a request; `still` does later, and costs them nothing."""
+    def __init__(self, known: Known, still: Still, desk_of: DeskOf) -> None:
+        """`known` returns who sends a request; `still` does after so many seconds, and costs them
+        nothing."""
         self._known = known
         self._still = still
         self._desk_of = desk_of
@@ -52,7 +55,7 @@ class Live:
         person = await self._known(request)
         require(person, fleet.STREAM)
         query = list(request.query.items())
-        asked = said.read(fleet.STREAM, {}, query, await request.read())
+        asked = said.read(fleet.STREAM, {}, query, await whole_body(request))
         with self._place(person):
             wanted = Wanted(await asyncio.to_thread(self._number, asked.rollout), asked.answers)
             async with self._feed.following(wanted.answers) as newest:
@@ -74,14 +77,14 @@ class Live:
         await answer.prepare(request)
         loop = asyncio.get_running_loop()
         text = f"retry: {RETRY_MILLISECONDS}\nid: {place}\n\n".encode()
-        looked = written = loop.time()
+        begun = looked = written = loop.time()
         while not self._feed.closed:
             if text and not await _taken(request, answer, text):
                 break
             if text:
                 written = loop.time()
             if loop.time() - looked >= LOOK_SECONDS:
-                if not await self._is_known(request):
+                if not await self._is_known(request, loop.time() - begun):
                     break
                 looked = loop.time()
             text, place = await self._feed.after(wanted, place)
@@ -90,9 +93,9 @@ class Live:
                 text = b":\n\n" if loop.time() - written >= HEARTBEAT_SECONDS else b""
         return answer
 
-    async def _is_known(self, request: web.Request) -> bool:
+    async def _is_known(self, request: web.Request, seconds: float) -> bool:
         try:
-            require(await self._still(request), fleet.STREAM)
+            require(await self._still(request, seconds), fleet.STREAM)
         except (UnknownPersonError, ForbiddenError):
             return False
         return True
@@ -121,13 +124,16 @@ class Live:
 
 
 async def _taken(request: web.Request, answer: web.StreamResponse, text: bytes) -> bool:
-    """Sends the text; returns whether the reader takes it. If not, its connection is ended."""
+    """Sends the text; returns whether the reader takes it. If not, its connection is ended; it may
+    have left."""
     try:
         async with asyncio.timeout(UNTAKEN_SECONDS):
             await answer.write(text)
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
+        return False
+    except ConnectionError:
         return False
     return True
 

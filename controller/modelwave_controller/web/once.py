@@ -32,6 +32,7 @@ from modelwave_controller.desk.desk import Desk
 from modelwave_controller.errors import ConflictError, ModelwaveError, OperatorError, StorageError
 from modelwave_controller.storage import kept_requests
 from modelwave_controller.storage.kept_requests import UNKNOWN, Kept, Key
+from modelwave_controller.web.uploads import Taken
 
 HEADER = "Idempotency-Key"
 AGAIN = "Idempotent-Replayed"  # a header of an answer that was given before
@@ -50,14 +51,15 @@ class Answer(NamedTuple):
 
 
 class Turns:
-    """Lets one request of a key go on at a time; use it in one event loop."""
+    """Lets so many requests of a key go on at a time; use it in one event loop."""
 
-    def __init__(self) -> None:
-        self._locks: dict[tuple[str, str], tuple[asyncio.Lock, list[None]]] = {}
+    def __init__(self, at_once: int = 1) -> None:
+        self._at_once = at_once
+        self._locks: dict[tuple[str, str], tuple[asyncio.Semaphore, list[None]]] = {}
 
     @contextlib.asynccontextmanager
-    async def turn(self, name: str, key: str) -> AsyncIterator[None]:
-        lock, users = self._locks.setdefault((name, key), (asyncio.Lock(), []))
+    async def turn(self, name: str, key: str = "") -> AsyncIterator[None]:
+        lock, users = self._locks.setdefault((name, key), (asyncio.Semaphore(self._at_once), []))
         users.append(None)
         try:
             async with lock:
@@ -80,10 +82,11 @@ def key_of(given: list[str]) -> str:
     return text
 
 
-def do(desk: Desk, call: Call[Any, Any], asked: Any, key: str) -> Answer:
-    """Does what is asked, if this was not done before, and returns the answer. Raises
-    ModelwaveError for what may be tried again with the same key."""
-    said = json.dumps([call.name, asked.model_dump(mode="json")], sort_keys=True)
+def do(desk: Desk, call: Call[Any, Any], asked: Any, key: str, sent: Taken | None = None) -> Answer:
+    """Does what is asked, if this was not done before, and returns the answer; `sent`: the file of
+    a call that sends one. Raises ModelwaveError for what may be tried again with the same key."""
+    parts = [call.name, asked.model_dump(mode="json"), *([sent.sha256] if sent else [])]
+    said = json.dumps(parts, sort_keys=True)
     its = Key(desk.person.name, key, hashlib.sha256(said.encode()).hexdigest())
     with desk.store.read() as connection:
         kept = kept_requests.get(connection, its, desk.clock())
@@ -108,8 +111,9 @@ def do(desk: Desk, call: Call[Any, Any], asked: Any, key: str) -> Answer:
             found = kept_requests.get(connection, its, desk.clock())
         return found is not None and found.run == run
 
+    file = sent.file if sent else None
     keyed = dataclasses.replace(desk, store=desk.store.noting(claim))
-    answer = _done(lambda: call.answer.dump_json(keyed.ask(call, asked)), is_done)
+    answer = _done(lambda: call.written(keyed.ask(call, asked, file)), is_done)
     if call.secret and answer.status == DONE:
         return answer
     try:

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from modelwave_controller.api import fleet
-from modelwave_controller.api.call import PREFIX, Call
+from modelwave_controller.api.call import OCTETS, PREFIX, Call
 from modelwave_controller.api.every import CALLS
 from modelwave_controller.api.problem import MEDIA_TYPE, TITLES, Problem
 from modelwave_shared import checkout
@@ -73,7 +73,13 @@ def _operation(call: AnyCall, asks: Any, answers: Any, problem: Any) -> dict[str
             for status, title in TITLES.items()
         },
     }
-    if call.has_body:
+    if call.sends:
+        operation["requestBody"] = {
+            "description": f"{call.sends.what} At most {call.sends.most} bytes.",
+            "required": True,
+            "content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}},
+        }
+    elif call.has_body:
         body = {
             "type": "object",
             "additionalProperties": False,

@@ -47,3 +47,6 @@ def _known(address: str) -> str:
         return ""
     mapped = getattr(found, "ipv4_mapped", None)
     return str(mapped or found)
+
+
+NO_PROXIES = Proxies()

@@ -77,6 +77,7 @@ REVERT = Act(
 CALLS = {one.name: one.call for one in (APPROVE_, PROMOTE, PAUSE, RESUME, RETRY, ABORT, REVERT)}
 
 DONE = {
+    "start": "Started.",
     "approve": "Approved.",
     "promote": "Promoted.",
     "pause": "Paused.",
@@ -84,6 +85,10 @@ DONE = {
     "retry": "Ordered anew at the next ticks.",
     "abort": "Aborted.",
     "revert": "The revert is asked for.",
+}
+DONE_WITH_DEVICES = {
+    "tag": "The tags are changed.",
+    "forget": "The device is forgotten until it reports again; its tags are kept.",
 }
 
 

@@ -6,13 +6,16 @@ Links are relative, so that a reverse proxy may put the page below any path.
 
 import functools
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from modelwave_controller.drawing import bars
-from modelwave_controller.drawing.markup import bounded, words
+from modelwave_controller.drawing.markup import Markup, bounded, words
 from modelwave_controller.phrases import moment, plural, span
+from modelwave_controller.releases import heldout
+from modelwave_controller.terminal import plain
 from modelwave_controller.web.page import tiles
 
 
@@ -38,12 +41,15 @@ def _environment() -> Environment:
     )
     filters: dict[str, Callable[..., Any]] = {
         "words": words,
+        "drawn": Markup,
+        "typed": _typed,
         "moment": moment,
         "span": span,
         "plural": plural,
         "number": tiles.number,
         "thousands": "{:,}".format,
         "percent": _percent,
+        "points": _points,
         "class_of": bars.class_of,
     }
     made.filters.update(filters)
@@ -53,6 +59,15 @@ def _environment() -> Environment:
 def _finalized(value: Any) -> Any:
     """Returns what an expression of a template writes; built HTML stays as it is."""
     return value if hasattr(value, "__html__") else bounded(value)
+
+
+def _typed(text: str) -> Markup:
+    """Returns the lines of a text that a person typed, to go on typing."""
+    return Markup("\n".join(escape(plain(line)) for line in text.splitlines()))
+
+
+def _points(difference: float) -> str:
+    return heldout.points(difference).replace("-", "−")
 
 
 def _percent(share: float | None) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from modelwave_controller.people.roles import Person
 
-MAX_SESSIONS = 1000
+MAX_SESSIONS, MAX_OF_ONE = 1000, 20  # all, and those with one token
 IDLE_SECONDS = 12 * 3600.0
 
 
@@ -19,6 +19,7 @@ IDLE_SECONDS = 12 * 3600.0
 class Session:
     """person: whose the token was when it was verified last, for what a page says
     csrf: stands in each form of the session's pages: another site cannot read it
+    signed_on: they have no token, but signed on at a proxy, which ends what it began
     used: when it was asked for last, by a clock that nobody can set
     """
 
@@ -27,6 +28,7 @@ class Session:
     person: Person | None = None
     id: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    signed_on: bool = False
 
 
 class Sessions:
@@ -37,9 +39,13 @@ class Sessions:
         self._lock = threading.Lock()
 
     def begin(self, token: str, now: float) -> Session:
-        """Of more than MAX_SESSIONS the one that was not used for the longest time ends."""
+        """Of more than MAX_OF_ONE with this token the one that was not used for the longest time
+        ends, so that nobody logs others out by logging in often; of more than MAX_SESSIONS too."""
         made = Session(token, now)
         with self._lock:
+            its = [id for id, held in self._held.items() if held.token == token]
+            for id in its[: len(its) + 1 - MAX_OF_ONE]:
+                del self._held[id]
             self._held[made.id] = made
             while len(self._held) > MAX_SESSIONS:
                 self._held.popitem(last=False)

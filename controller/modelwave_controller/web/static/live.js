@@ -58,8 +58,8 @@
     again = false;
     const begun = performance.now();
     try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
-      if (answer.redirected) { location.reload(); return; }
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store", redirect: "manual" });
+      if (answer.type === "opaqueredirect") { location.reload(); return; } // to where one logs in
       if (answer.ok) { take(await answer.text()); say(streams ? "live" : "poll"); }
     } catch {
       say("lost");

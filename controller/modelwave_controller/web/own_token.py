@@ -1,0 +1,50 @@
+"""Keeps the home's own access token (people/local_token.py) valid while a service answers
+operators: so whoever has the home can open the page before anybody has made a token."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+
+from modelwave_controller.errors import ModelwaveError
+from modelwave_controller.home import Home
+from modelwave_controller.people.local_token import NAME, local_token
+from modelwave_controller.rollout.lines import SERVICE
+from modelwave_controller.storage.store import Store
+
+LOOK_SECONDS = 6 * 3600.0  # it is renewed days before it expires
+AGAIN_SECONDS = 60.0  # after a try that failed
+FIRST_SECONDS = 2.0  # for which a start waits for the first try
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def kept(home: Home, store: Store, clock: Callable[[], float]) -> AsyncIterator[None]:
+    """Keeps it valid until the end of the block. `clock` returns Unix seconds."""
+    tried = asyncio.Event()
+
+    async def keep() -> None:
+        while True:
+            valid = await asyncio.to_thread(_is_valid, home, store, clock)
+            tried.set()
+            await asyncio.sleep(LOOK_SECONDS if valid else AGAIN_SECONDS)
+
+    keeping = asyncio.create_task(keep())
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_SECONDS):
+                await tried.wait()
+        yield
+    finally:
+        keeping.cancel()
+
+
+def _is_valid(home: Home, store: Store, clock: Callable[[], float]) -> bool:
+    """A service goes on without it: people may have tokens of their own."""
+    try:
+        local_token(home, store, clock(), SERVICE)
+    except (ModelwaveError, OSError) as error:
+        logger.warning("the home's own access token, %s: %s", NAME, error)
+        return False
+    return True
