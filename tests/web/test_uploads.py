@@ -1,6 +1,7 @@
 """Bundles that are sent to the service: what is taken, what is refused and when, and what stays."""
 
 import http.client
+import resource
 import shutil
 import socket
 import subprocess
@@ -247,6 +248,24 @@ def test_no_more_than_a_few_are_taken_at_once_nor_where_the_disk_has_no_room(
         assert send(url, END).status == 429
     monkeypatch.setattr(uploads, "LEFT_BYTES", 1 << 60)
     assert "make room" in send(url, END).json["detail"]
+
+
+def test_a_disk_that_is_full_all_the_same_is_said_to_be_and_nothing_stays(
+    world: World, url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = kept(world)
+    body = tar(bundle(world, tmp_path / "b", model=bytes(1 << 20), needs=NEEDS))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, limits[1]))
+    try:
+        answer = send(url, body)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert answer.status == 503, answer
+    assert "make room" in answer.json["detail"]
+    assert kept(world) == before
+    assert "Traceback" not in caplog.text
+    assert send(url, body).status == 200
 
 
 def test_there_has_to_be_room_for_all_copies_of_a_bundle(
