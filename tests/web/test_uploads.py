@@ -17,6 +17,7 @@ from modelwave_controller.api import releases as calls
 from modelwave_controller.client import Remote
 from modelwave_controller.errors import ForbiddenError, OperatorError, TrustError
 from modelwave_controller.people import tokens
+from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.web import uploads
 from tests.controller.rollout_world import World
 from tests.web.asking import Answer, ask
@@ -65,6 +66,17 @@ def test_a_bundle_is_added_once_and_the_log_has_who_did_it(
     assert kept(world) == before
     (entry,) = ask(url, "GET", "/api/v1/log").json["entries"]
     assert (entry["kind"], entry["actor"]) == ("release_added", "some-operator")
+
+
+def test_what_was_added_and_not_noted_before_a_kill_is_noted_when_it_is_sent_again(
+    world: World, url: str, tmp_path: Path
+) -> None:
+    made = bundle(world, tmp_path / "b")
+    Releases(world.home).add(made)
+    for _ in range(2):
+        assert not send(url, tar(made)).json["new"]
+        (entry,) = ask(url, "GET", "/api/v1/log").json["entries"]
+        assert (entry["kind"], entry["actor"]) == ("release_added", "some-operator")
 
 
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
