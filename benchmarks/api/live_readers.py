@@ -7,10 +7,11 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 sys.path.append(str(Path(__file__).parents[2] / "tests" / "controller"))
 
@@ -49,7 +50,24 @@ def rows(long: bool) -> Iterator[Row]:
         devices = [Device(f"d{number}") for number in range(DEVICES)]
         fleet = SimulatedFleet(broker.ready["port"], devices, lambda _, _order: "SUCCEEDED")
         on.enter_context(closing(fleet))
-        yield from asyncio.run(_Measured(folder, world).rows())
+        yield from _finished(_Measured(folder, world).rows())
+
+
+def _finished(work: Coroutine[Any, Any, list[Row]]) -> list[Row]:
+    """As asyncio.run, which keeps Ctrl-C back until the next await: what is awaited then is a
+    process that Ctrl-C has ended too, and so a failure."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        loop.run_until_complete(_end(asyncio.all_tasks(loop)))
+        loop.close()
+
+
+async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Measured:

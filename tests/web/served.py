@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from modelwave_controller.desk.desk import Desk
+from modelwave_controller.desk.desk import desks
 from modelwave_controller.errors import UnknownPersonError
 from modelwave_controller.home import Home
 from modelwave_controller.people.roles import ROLES, Person
@@ -93,10 +93,7 @@ def _listening(
     """Yields the URL of a listener with these options, and with the page. `public_url`: where a
     proxy has put it."""
     public = PublicUrl(public_url)
-
-    @contextlib.contextmanager
-    def desk_of(person: Person) -> Iterator[Desk]:
-        yield Desk(world.home, world.store, person, lambda: world.now)
+    desk_of = desks(world.home, world.store, lambda: world.now)
 
     async def begin() -> tuple[Listener, int]:
         listener = Listener(authenticate, desk_of, prefix=public.prefix, **options)

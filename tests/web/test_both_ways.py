@@ -2,13 +2,16 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.main import get_command
 
 from modelwave_controller import cli
+from modelwave_controller.operations import rollouts
 from modelwave_controller.people import token_text, tokens
 from modelwave_controller.people.token_text import TokenText
 from modelwave_controller.storage import enrolled
@@ -149,7 +152,7 @@ ALONE = """
     model estimate; model export; release create; release create-agent;
     release sign; restore; rollout lint; root show; root sign; simulate fleet; simulate judge
 """
-# Two ways as well; each has a test of its own.
+# Two ways as well, with a test of its own.
 FOLLOWS = "rollout watch"
 
 
@@ -240,3 +243,42 @@ def test_a_command_says_the_same_both_ways(
         world.store.close()
         shutil.rmtree(tmp_path / "world")
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("way_out", ["lines", "json", "terminal"])
+def test_watching_says_the_same_both_ways(
+    way_out: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if way_out == "terminal":
+        screen = partial(Console, force_terminal=True, width=100, color_system=None)
+        monkeypatch.setattr("modelwave_controller.cli.rollout.console", screen)
+    monkeypatch.setenv("MODELWAVE_TOKEN", "viewer")
+    found = []
+    for way in ("home", "server"):
+        world = fleet(tmp_path / "world")
+        happens = happening(world)
+        monkeypatch.setattr("time.time", lambda now=world.now: now)
+        with served(world) as url, monkeypatch.context() as patched:
+            patched.setattr("time.sleep", lambda _seconds, step=happens: next(step))
+            where = ["--home", str(world.home.path)] if way == "home" else ["--server", url]
+            json = ["--json"] if way_out == "json" else []
+            found.append(said(capsys, [*where, "rollout", "watch", "digits", *json]))
+        assert next(happens, None) is None  # each step was looked at
+        world.store.close()
+        shutil.rmtree(tmp_path / "world")
+    assert found[0] == found[1]
+    code, out, _ = found[0]
+    assert (code, "RUNNING" in out, "ABORTED" in out) == (4, True, True)
+
+
+def happening(world: World) -> Iterator[None]:
+    """What happens between two looks of who watches."""
+    world.answer("SUCCEEDED", [*world.devices.values()])
+    yield
+    world.tick()
+    yield
+    rollouts.abort(world.store, "1", "enough", world.now, "eve@desk")
+    yield

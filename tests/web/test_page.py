@@ -1,18 +1,23 @@
 """The page: who is let in, what each role sees and may do, and what comes from elsewhere."""
 
+import json
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
+from modelwave_controller.operations import history
+from modelwave_controller.people import tokens
 from modelwave_controller.people.roles import ROLES
 from modelwave_controller.rollout.plan import make_plan
 from modelwave_controller.web.page import sessions
 from tests.controller.observing_fleet import ObservingFleet, judging
 from tests.controller.rollout_world import World, newest, quick
 from tests.web.page_reader import PageReader
-from tests.web.served import served
+from tests.web.served import served, served_to_tokens
 from tests.web.shelved import shelve_keywords
 
 PAGES = (
@@ -277,6 +282,25 @@ def test_a_page_of_another_origin_cannot_act(
     world.store.close()
 
 
+def test_no_form_of_any_page_acts_for_another_origin_or_without_its_token(
+    world: World, reader: PageReader
+) -> None:
+    reader.log_in("admin")
+    csrf = reader.csrf()
+    found = {
+        urljoin(path, action)
+        for path in PAGES
+        for action in re.findall(r'method="post" action="([^"]+)"', reader.get(path).text)
+    }
+    assert {"/logout", "/start", "/devices/d0/forget", "/rollouts/1/abort"} <= found
+    before = history.newest_id(world.store)
+    for path in found:
+        assert reader.post(path, {"csrf": csrf}, Origin="https://elsewhere.example").status == 403
+        assert reader.post(path, {"csrf": csrf[:-1]}).status == 403
+    assert history.newest_id(world.store) == before
+    assert reader.get("/").status == 200
+
+
 def test_a_login_from_another_origin_is_refused(reader: PageReader) -> None:
     answer = reader.post("/login", {"token": "admin"}, Origin="https://elsewhere.example")
     assert answer.status == 403
@@ -297,3 +321,49 @@ def test_a_session_ends_with_its_log_out(reader: PageReader) -> None:
     assert reader.post("/logout", {"csrf": reader.csrf()}).status == 303
     reader.cookies = before
     assert reader.get("/").status == 303
+
+
+@pytest.mark.parametrize("path", ["/static/page.css", "/login", "/", "/rollouts/77", "/nothing"])
+def test_every_answer_has_the_headers_that_keep_browsers_from_more(
+    reader: PageReader, path: str
+) -> None:
+    for _ in ("before", "after"):
+        headers = reader.get(path).headers
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Referrer-Policy"] in ("same-origin", "no-referrer")
+        assert headers["Server"] == "modelwave"
+        reader.log_in("viewer")
+
+
+def test_the_token_of_who_logs_in_is_in_no_url_page_event_or_log(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    with world.store.write() as connection:
+        made = tokens.make(connection, "ada", "viewer", 3600, world.now, "eve@desk")
+    text = made.secret.text
+    caplog.set_level(logging.DEBUG)
+    with served_to_tokens(world) as url:
+        reader = PageReader(url)
+        answers = [
+            reader.post("/login", {"token": f"{text[:-8]}00000000"}),
+            reader.post("/login", {"token": text, "more": text}),
+        ]
+        reader.log_in(text)
+        answers += [reader.get(path) for path in (*PAGES, f"/{text}")]
+        reader.get(f"/devices?tag={text}")  # a page says what was typed there
+        answers.append(reader.act("/rollouts/1/pause", reason="lunch"))
+        with monkeypatch.context() as patched:
+            patched.setattr("modelwave_controller.web.page.page.render", fails)
+            answers.append(reader.get("/"))
+        said = caplog.text + repr([(one.headers.items(), one.text) for one in answers])
+    assert "a bug" in caplog.text
+    secret = text.split("_")[-1]
+    assert secret not in said
+    assert secret[:-8] not in said
+    assert text not in json.dumps(sorted(reader.cookies.items()))

@@ -1,5 +1,6 @@
 """The Python client, and the training job of examples/ci that uses it."""
 
+import http.client
 import runpy
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,7 +10,7 @@ import pytest
 
 from modelwave_controller.cli.rollout import EXIT_CODES
 from modelwave_controller.client.client import Client
-from modelwave_controller.errors import OperatorError
+from modelwave_controller.errors import OperatorError, ServerError, UnknownPersonError
 from modelwave_controller.operations import rollouts
 from tests.controller.rollout_world import World
 from tests.web.bundles import bundle
@@ -68,6 +69,37 @@ def test_releases_and_targets_are_shown(client: Client, world: World) -> None:
     assert [where.target for where in client.models.standing("digits", 2)] == ["linux-cpu"]
     assert "only a .tflite on a board" in client.models.arena("digits", 2, "linux-cpu").why
     assert client.targets.show("rp2040") in client.targets.list()
+
+
+def test_the_log_is_followed_and_nothing_lost_or_twice_where_it_was_cut_off(
+    client: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.start(1)
+    readline, cut = http.client.HTTPResponse.readline, iter([False, True])
+
+    def cut_off(answer: http.client.HTTPResponse, limit: int = -1) -> bytes:
+        line = readline(answer, limit)
+        if line.startswith(b"data:") and next(cut, False):  # its id was read already
+            raise ConnectionResetError
+        return line
+
+    monkeypatch.setattr(http.client.HTTPResponse, "readline", cut_off)
+    monkeypatch.setattr("modelwave_controller.client.stream.time.sleep", lambda _seconds: None)
+    with closing(client.log.follow(after=0)) as events:
+        found = [next(events)]
+        rollouts.pause(world.store, "1", "lunch", world.now, "eve@desk")
+        while found[-1].reason != "lunch":
+            found.append(next(events))
+    assert next(cut, None) is None
+    assert [one.id for one in found] == [*range(1, found[-1].id + 1)]
+    assert found == [*client.log.entries()]
+
+
+def test_who_may_not_follow_the_log_is_told_and_so_is_who_reaches_nobody(world: World) -> None:
+    with served(world) as url, pytest.raises(UnknownPersonError):
+        next(Client(url, "nobody").log.follow())
+    with pytest.raises(ServerError, match="not reached"):
+        next(Client(url, "viewer").log.follow(patience=0))
 
 
 def test_errors_are_those_of_the_service(client: Client) -> None:

@@ -14,12 +14,15 @@ from tests.web.page_reader import PageReader
 from tests.web.served import served
 from tests.web.shelved import BOARD, shelve_keywords
 
+TOO_MUCH = {"flash": 1500, "ram": 10**9, "kernels": [], "runtime": "tflite", "accelerator": ""}
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with closing(World(tmp_path_factory.mktemp("releases"), devices=4)) as made:
         for number in range(1, 7):
             made.shelve(number)
+        made.shelve(3, (BOARD,), needs=TOO_MUCH)
         shelve_keywords(made, 7, 951_000)
         shelve_keywords(made, 8, 930_000)
         made.start(6, quick(100))
@@ -68,6 +71,14 @@ def test_a_release_is_shown_with_lineage_metrics_fit_and_golden_set(
     assert "worse</span> −2.1 points (−3.1 to −1.1)" in page
     assert "64 inputs with right classes" in page
     assert "<dt>epochs</dt><dd>12</dd>" in page
+
+
+def test_what_a_target_lacks_is_said(world: World, reader: PageReader) -> None:
+    page = reader.get("/releases/digits/3").text
+    free = Targets(world.home.targets).get(BOARD).free_ram_bytes
+    assert free is not None
+    assert 'class="word no"' in page
+    assert f"RAM: {10**9 - free:,} bytes missing" in page
 
 
 def test_the_arena_is_drawn_once_and_stands_in_the_page(reader: PageReader) -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -212,7 +213,8 @@ def spoken(url: str, head: str, body: bytes = b"", token: str = "operator") -> t
 def test_what_is_refused_for_its_head_is_refused_before_its_body_is_sent(
     url: str, head: str, token: str, status: int
 ) -> None:
-    assert spoken(url, f"{head}\r\nExpect: 100-continue", token=token)[1] == status
+    first, _ = spoken(url, f"{head}\r\nExpect: 100-continue", token=token)
+    assert first.startswith(f"HTTP/1.1 {status} ".encode())
 
 
 def test_another_type_is_refused(url: str) -> None:
@@ -250,6 +252,35 @@ def test_a_connection_that_ends_in_the_body_leaves_nothing(
     assert send(url, END).status == 422
     assert kept(world) == before
     assert "failed" not in caplog.text
+
+
+def test_who_is_silent_in_the_body_is_ended_and_leaves_nothing(
+    world: World, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "SILENT_SECONDS", 0.05)
+    before = kept(world)
+    with pytest.raises((http.client.HTTPException, ConnectionError)):
+        spoken(url, "Content-Length: 100000", b"x" * 50_000)
+    assert send(url, END).status == 422
+    assert kept(world) == before
+
+
+def test_what_a_killed_service_had_begun_to_take_is_removed(world: World, url: str) -> None:
+    (world.home.path / ".modelwave-upload-abcd1234").mkdir()
+    send(url, END)
+    assert not list(world.home.path.glob(".modelwave-upload-*"))
+
+
+def test_of_two_that_are_sent_at_once_with_one_number_one_is_taken(
+    world: World, url: str, tmp_path: Path
+) -> None:
+    bodies = [
+        tar(bundle(world, tmp_path / name, model=name.encode(), version=f"v-{name}"))
+        for name in ("a", "b")
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        found = [*pool.map(lambda body: send(url, body).status, bodies)]
+    assert sorted(found) == [200, 422]
 
 
 def test_no_more_than_a_few_are_taken_at_once_nor_where_the_disk_has_no_room(

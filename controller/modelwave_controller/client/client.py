@@ -25,8 +25,9 @@ from modelwave_controller.api import (
     starts,
     targets,
 )
-from modelwave_controller.api.call import AnswerT, AskedT, Call
 from modelwave_controller.client import contexts
+from modelwave_controller.client.group import Group
+from modelwave_controller.client.log import Log
 from modelwave_controller.client.remote import Remote
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.models.targets import Target
@@ -34,7 +35,6 @@ from modelwave_controller.results.deployments import Deployment
 from modelwave_controller.results.device_history import DeviceHistory
 from modelwave_controller.results.devices import Forgotten
 from modelwave_controller.results.fleet import Fleet
-from modelwave_controller.results.log import LogEntry
 from modelwave_controller.results.models import Arena, ModelReleases, ReleaseLine, Standing
 from modelwave_controller.results.releases import Added, Release
 from modelwave_controller.results.report import RolloutReport
@@ -54,18 +54,7 @@ Everywhere = list[Standing]
 Plan = dict[str, Any]  # as in a file (docs/operations.md, "A plan in a file")
 
 
-class _Group:
-    def __init__(self, remote: Remote) -> None:
-        self._remote = remote
-
-    def _ask(self, call: Call[AskedT, AnswerT], **said: Any) -> AnswerT:
-        return self._remote.ask(call, call.say(**said))
-
-    def _send(self, call: Call[AskedT, AnswerT], file: Path | str, **said: Any) -> AnswerT:
-        return self._remote.ask(call, call.say(**said), Path(file))
-
-
-class Rollouts(_Group):
+class Rollouts(Group):
     """`rollout` is a number, or a model: the newest rollout of it."""
 
     def status(self, rollout: int | str = rollouts.NEWEST) -> Status:
@@ -160,7 +149,7 @@ class Rollouts(_Group):
         return self._ask(rollouts.LIST)
 
 
-class Devices(_Group):
+class Devices(Group):
     def list(self, **only: Any) -> Iterator[dict[str, Any]]:
         """Yields the devices to which all of it applies, by name: named, target, tag, model,
         not_on, outcome, offline, trouble."""
@@ -188,7 +177,7 @@ class Devices(_Group):
         return self._ask(devices.FORGET, device=device)
 
 
-class Releases(_Group):
+class Releases(Group):
     """`release` is a number, or else a version."""
 
     def list(self, model: str | None = None) -> Iterator[Release]:
@@ -216,7 +205,7 @@ class Releases(_Group):
         return self._ask(releases.SBOM, model=model, release=str(release), target=target)
 
 
-class Models(_Group):
+class Models(Group):
     """`release` is a number."""
 
     def list(self) -> Every:
@@ -246,7 +235,7 @@ class Models(_Group):
         return self._send(fits.FIT, file, targets=",".join(targets), name=named)
 
 
-class Targets(_Group):
+class Targets(Group):
     def list(self) -> Known:
         return self._ask(targets.LIST)
 
@@ -254,7 +243,7 @@ class Targets(_Group):
         return self._ask(targets.SHOW, target=target)
 
 
-class WholeFleet(_Group):
+class WholeFleet(Group):
     def status(self) -> Fleet:
         return self._ask(fleet.STATUS)
 
@@ -269,25 +258,6 @@ class WholeFleet(_Group):
             if not page.next:
                 return
             page = self._ask(fleet.DEPLOYMENTS_OF, **said, cursor=page.next)
-
-
-class Log(_Group):
-    def entries(
-        self,
-        rollout: int | str | None = None,
-        answers: bool = False,
-        since: float | None = None,
-        limit: int = fleet.LOG_PAGE,
-    ) -> Iterator[LogEntry]:
-        """Yields the newest `limit` events, the newest last; `since` is in Unix seconds."""
-        which = None if rollout is None else str(rollout)
-        said = {"rollout": which, "answers": answers, "since": since, "limit": limit}
-        page = self._ask(fleet.LOG, **said)
-        while True:
-            yield from page.entries
-            if not page.next:
-                return
-            page = self._ask(fleet.LOG, **said, cursor=page.next)
 
 
 class Client:

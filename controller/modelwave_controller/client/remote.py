@@ -1,9 +1,11 @@
 """Asks calls of a service over HTTP."""
 
+import contextlib
 import http.client
 import json
 import secrets
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -61,6 +63,26 @@ class Remote:
                 "version as the service?"
             ) from error
 
+    @contextlib.contextmanager
+    def streaming(
+        self, call: Call[AskedT, Any], asked: AskedT, seconds: float, last: int | None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Yields an answer that has no end, on a connection of its own, which may be silent for so
+        many `seconds`. `last`: the id of the event after which it is to begin. Raises OSError or
+        HTTPException if it is cut off, and the error that the service had."""
+        said = asked.model_dump(mode="json", exclude_defaults=True)
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "text/event-stream"}
+        if last is not None:
+            headers["Last-Event-ID"] = str(last)
+        with contextlib.closing(self._new_connection()) as connection:
+            connection.timeout = seconds
+            path = f"{self._prefix}{PREFIX}{call.path}?{urlencode(said)}"
+            connection.request(call.method, path, headers=headers)
+            answer = connection.getresponse()
+            if answer.status != http.client.OK:
+                raise self._refused(answer, answer.read(MAX_ANSWER_BYTES))
+            yield answer
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -87,10 +109,7 @@ class Remote:
             except (OSError, http.client.HTTPException) as error:
                 self.close()
                 if not left:
-                    raise ServerError(
-                        f"{self.url}: not reached ({_words(error)}): does `modelwave serve` run "
-                        "there?"
-                    ) from error
+                    raise not_reached(self.url, error) from error
         raise AssertionError
 
     def _once(
@@ -149,6 +168,10 @@ class Remote:
         except OSError as error:
             raise OperatorError(f"--ca {self._ca}: {error.strerror or error}") from error
         return http.client.HTTPSConnection(host, port, context=context)
+
+
+def not_reached(url: str, error: Exception) -> ServerError:
+    return ServerError(f"{url}: not reached ({_words(error)}): does `modelwave serve` run there?")
 
 
 def _parcel(call: Call[Any, Any], sent: Path) -> "Parcel":

@@ -1,10 +1,12 @@
 """Does the calls about rollouts."""
 
+from sqlalchemy import Connection
+
 from modelwave_controller.api import rollouts as calls
 from modelwave_controller.api.call import Asked
 from modelwave_controller.desk.desk import Desk
 from modelwave_controller.desk.doing import does
-from modelwave_controller.operations import control, report, rollouts, trusted
+from modelwave_controller.operations import control, history, report, rollouts, trusted
 from modelwave_controller.operations.status import StatusReader, entries
 from modelwave_controller.results.report import RolloutReport
 from modelwave_controller.results.rollouts import Entry, Promoted, Status
@@ -19,15 +21,14 @@ def list_all(desk: Desk, _asked: Asked) -> list[Entry]:
 
 @does(calls.STATUS)
 def status(desk: Desk, asked: calls.One) -> Status:
-    with desk.store.read() as connection:
-        if asked.rollout not in desk.kept:
-            desk.kept[asked.rollout] = StatusReader(
-                connection,
-                calls.none_if_newest(asked.rollout),
-                with_series=True,
-                trust=lambda: trusted.troubles(desk.home),
-            )
-        return desk.kept[asked.rollout].read(connection, desk.clock())
+    number = _number_of(desk, asked.rollout)
+
+    def make(connection: Connection) -> StatusReader:
+        return StatusReader(
+            connection, str(number), with_series=True, trust=lambda: trusted.troubles(desk.home)
+        )
+
+    return desk.statuses.read(desk.store, number, desk.clock, make)
 
 
 @does(calls.REPORT)
@@ -88,6 +89,13 @@ def revert(desk: Desk, asked: calls.Act) -> Status:
     least = desk.home.root.minimum
     number = rollouts.revert(desk.store, asked.rollout, words, *_who(desk), minimum=least)
     return _after(desk, number)
+
+
+def _number_of(desk: Desk, which: str) -> int:
+    """Returns the number of the rollout; a number is not looked up, and may be of none."""
+    if which.isascii() and which.isdecimal() and which == str(int(which)):
+        return int(which)
+    return history.number_of(desk.store, calls.none_if_newest(which))
 
 
 def _who(desk: Desk) -> tuple[float, str]:

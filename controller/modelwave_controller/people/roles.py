@@ -2,7 +2,8 @@
 
     role      may
     viewer    VIEW: see everything but secrets
-    operator  VIEW, OPERATE: start, promote, pause, revert and abort rollouts, tag devices
+    operator  VIEW, OPERATE: start, promote, pause, revert and abort rollouts, tag devices, add
+              releases that are signed
     approver  VIEW, APPROVE: give the approval that a rollout waits for
     admin     all of it, and ADMINISTER: tokens, which devices count, the log's pruning, the
               clock, order numbers

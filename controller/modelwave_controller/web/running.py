@@ -6,15 +6,14 @@ import errno
 import logging
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from modelwave_controller import disk
 from modelwave_controller.connections import Bounds
-from modelwave_controller.desk.desk import Desk
+from modelwave_controller.desk.desk import desks
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import ApiSettings, Home
 from modelwave_controller.metrics.handlers import Watched
-from modelwave_controller.people.roles import Person
 from modelwave_controller.service.vitals import Vitals
 from modelwave_controller.storage.store import Store
 from modelwave_controller.trust.file_places import bracketed
@@ -45,10 +44,7 @@ async def listening(
         yield ""
         return
 
-    @contextlib.contextmanager
-    def desk_of(person: Person) -> Iterator[Desk]:
-        yield Desk(home, store, person, clock)
-
+    desk_of = desks(home, store, clock)
     tls, secret = _tls(home, settings), _secret(home, settings)
     host, port = settings.address
 
