@@ -1,6 +1,7 @@
 """Bundles that are sent to the service: what is taken, what is refused and when, and what stays."""
 
 import http.client
+import resource
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from modelwave_controller.api import releases as calls
 from modelwave_controller.client import Remote
 from modelwave_controller.errors import ForbiddenError, OperatorError, TrustError
 from modelwave_controller.people import tokens
+from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.web import uploads
 from tests.controller.rollout_world import World
 from tests.web.asking import Answer, ask
@@ -65,6 +67,17 @@ def test_a_bundle_is_added_once_and_the_log_has_who_did_it(
     assert kept(world) == before
     (entry,) = ask(url, "GET", "/api/v1/log").json["entries"]
     assert (entry["kind"], entry["actor"]) == ("release_added", "some-operator")
+
+
+def test_what_was_added_and_not_noted_before_a_kill_is_noted_when_it_is_sent_again(
+    world: World, url: str, tmp_path: Path
+) -> None:
+    made = bundle(world, tmp_path / "b")
+    Releases(world.home).add(made)
+    for _ in range(2):
+        assert not send(url, tar(made)).json["new"]
+        (entry,) = ask(url, "GET", "/api/v1/log").json["entries"]
+        assert (entry["kind"], entry["actor"]) == ("release_added", "some-operator")
 
 
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
@@ -278,6 +291,24 @@ def test_no_more_than_a_few_are_taken_at_once_nor_where_the_disk_has_no_room(
         assert send(url, END).status == 429
     monkeypatch.setattr(uploads, "LEFT_BYTES", 1 << 60)
     assert "make room" in send(url, END).json["detail"]
+
+
+def test_a_disk_that_is_full_all_the_same_is_said_to_be_and_nothing_stays(
+    world: World, url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = kept(world)
+    body = tar(bundle(world, tmp_path / "b", model=bytes(1 << 20), needs=NEEDS))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, limits[1]))
+    try:
+        answer = send(url, body)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert answer.status == 503, answer
+    assert "make room" in answer.json["detail"]
+    assert kept(world) == before
+    assert "Traceback" not in caplog.text
+    assert send(url, body).status == 200
 
 
 def test_there_has_to_be_room_for_all_copies_of_a_bundle(

@@ -60,7 +60,7 @@ def _told(
         with desk.database() as store:
             if store is None:
                 return [], ""
-            unlogged = added.note(store, stored, desk.clock(), desk.person.name) if is_new else ""
+            unlogged = added.note(store, stored, is_new, desk.clock(), desk.person.name)
             return added.deltas_to(store, releases, stored), unlogged
     except StorageError as error:
         return [], str(error)

@@ -2,6 +2,7 @@
 browsers and caches from doing more with it than is meant."""
 
 import asyncio
+import errno
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ from modelwave_controller.errors import (
     ModelwaveError,
     NotFoundError,
     OperatorError,
+    StorageError,
     TooLargeError,
 )
 
@@ -36,6 +38,8 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 SERVER = "modelwave"  # without a version
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 FAILED = "the service failed: its log says how; try again"
 
@@ -61,7 +65,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return told(_of_http(error, request), allowed=error.headers.get("Allow", ""))
     except (asyncio.CancelledError, ConnectionError):
         raise
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            logger.error("a request to %s failed: %s", request.path[:200], error.strerror)
+            return told(StorageError(f"the service's disk: {error.strerror}: make room"))
         logger.exception("a request to %s failed", request.path[:200])
         return told(ModelwaveError(FAILED))
 
