@@ -19,7 +19,7 @@ from tests.agent import several_tensors as models
 
 pytestmark = pytest.mark.e2e
 
-PLAN = ("--stages", "100", "--soak", "0", "--trial", "0", "--deadline", "60")
+PLAN = ("--stages", "100", "--soak", "0", "--trial", "0", "--deadline", "600")
 NAMES = ("pi-1", "pi-2", "pi-3")
 RECORDS = 20
 AGENT = """

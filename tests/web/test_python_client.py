@@ -5,9 +5,13 @@ import runpy
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
+from modelwave_controller.api import fleet
+from modelwave_controller.api.call import Call
+from modelwave_controller.api.every import CALLS
 from modelwave_controller.cli.rollout import EXIT_CODES
 from modelwave_controller.client.client import Client
 from modelwave_controller.errors import OperatorError, ServerError, UnknownPersonError
@@ -45,6 +49,34 @@ def test_a_rollout_is_started_waited_for_and_told(client: Client, world: World) 
     assert client.rollouts.report(number).status.status == "ABORTED"
     assert [entry.rollout for entry in client.rollouts.list()] == [number]
     assert "enough" in [one.reason for one in client.log.entries(number)][-1]
+
+
+def test_each_call_has_a_method(client: Client) -> None:
+    asked = set()
+    for group in vars(client).values():
+        for method in vars(type(group)).values():
+            if isinstance(method, FunctionType):
+                asked |= {
+                    getattr(module, name)
+                    for module in map(method.__globals__.get, method.__code__.co_names)
+                    for name in method.__code__.co_names
+                    if isinstance(getattr(module, name, None), Call)
+                }
+    assert asked == {*CALLS, fleet.STREAM}
+
+
+def test_an_administrator_looks_after_the_service(world: World) -> None:
+    with served(world) as url, Client(url, "admin") as client:
+        made = client.tokens.create("eve", "viewer", seconds=3600)
+        assert [one.name for one in client.tokens.list()] == ["eve"]
+        assert made.token not in repr(made)
+        assert client.tokens.revoke("eve").revoked == [made.id]
+        assert client.enrolment.revoke(["d3"]).revoked == ["d3"]
+        assert client.upkeep.verify_log().whole
+        assert client.upkeep.clock().doubt == ""
+        assert [one.ahead for one in client.upkeep.order_numbers()] == [0]
+        assert client.upkeep.prunable() == client.upkeep.prune_log() == []
+        assert client.alerts.list() == []
 
 
 def test_lists_are_iterated_page_by_page(client: Client, world: World) -> None:

@@ -29,6 +29,7 @@ from modelwave_controller.client import contexts
 from modelwave_controller.client.group import Group
 from modelwave_controller.client.log import Log
 from modelwave_controller.client.remote import Remote
+from modelwave_controller.client.upkeep import Alerts, Enrolment, Tokens, Upkeep
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.models.targets import Target
 from modelwave_controller.results.deployments import Deployment
@@ -274,6 +275,10 @@ class Client:
         self.devices = Devices(self.remote)
         self.fleet = WholeFleet(self.remote)
         self.log = Log(self.remote)
+        self.alerts = Alerts(self.remote)
+        self.tokens = Tokens(self.remote)
+        self.enrolment = Enrolment(self.remote)
+        self.upkeep = Upkeep(self.remote)
 
     @classmethod
     def of_context(cls, name: str = "") -> "Client":
