@@ -1,14 +1,21 @@
 """Loads and runs one model with its runtime alone: the judge of what modelwave says of it.
 
     PYTHON bare.py MODEL ANSWERS.npz [--inputs INPUTS.npz] [--shapes JSON] [--values JSON]
+    PYTHON bare.py MODEL --inputs INPUTS.npz --warm SMALLEST [--threads N] [--shapes JSON]
 
 It imports nothing of modelwave, so any Python with a runtime can run it. Without --inputs it draws
 them (seeded). ANSWERS.npz holds `inputs/NAME` and `outputs/NAME`, one record after the other. The
 last line of its output is JSON: the runtime, and whether the model loads and runs, with and
-without the runtime's default delegates."""
+without the runtime's default delegates.
+
+Without ANSWERS it measures RAM: the process has run another model of the format, the smallest one,
+then loads this one and runs RAM_RUNS records; `ram` is its peak less what it had before."""
 
 import argparse
+import ctypes
+import gc
 import importlib.util
+import itertools
 import json
 import re
 import resource
@@ -20,7 +27,7 @@ import numpy as np
 
 RECORDS = 16
 VOICE_FRAMES = 90
-WARM_RUNS = 3
+RAM_RUNS = 5
 MEMORY_BYTES = 8 << 30
 LITERT = ("tflite_runtime", "ai_edge_litert")
 LARGEST_INTEGER = 127
@@ -28,15 +35,18 @@ INPUTS, OUTPUTS = "inputs/", "outputs/"  # of names in an .npz
 
 
 class LiteRT:
-    """`delegates`: with those that the runtime takes by default (XNNPACK)."""
+    """`delegates`: with those that the runtime takes by default (XNNPACK). `threads`: 0 for what it
+    takes by itself."""
 
-    def __init__(self, path, shapes, delegates):
+    def __init__(self, path, shapes, delegates, threads=0):
         package, module = first_runtime()
         self.runtime = package.replace("_", "-")
         self.version = metadata.version(self.runtime)
         kinds = module.OpResolverType
         kind = kinds.AUTO if delegates else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        made = module.Interpreter(model_path=path, experimental_op_resolver_type=kind)
+        made = module.Interpreter(
+            model_path=path, experimental_op_resolver_type=kind, num_threads=threads or None
+        )
         self._interpreter = made
         self.inputs, self.outputs = self._named()
         for name, shape in shapes.items():
@@ -99,13 +109,17 @@ ONNX_TYPES = {"float": "float32", "double": "float64", "string": "object"}  # ot
 
 
 class Onnx:
-    def __init__(self, path, shapes, delegates):
+    def __init__(self, path, shapes, delegates, threads=0):
         import onnxruntime
 
         onnxruntime.set_default_logger_severity(4)
         self.runtime, self.version = "onnxruntime", onnxruntime.__version__
         self._shapes = shapes
-        self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"]
+        )
 
     def specs(self):
         found = {}
@@ -197,21 +211,27 @@ def texture(seeded, n, shape):
     return kinds[n % len(kinds)]
 
 
+def opened(path, shapes, delegates, threads=0):
+    return (Onnx if path.endswith(".onnx") else LiteRT)(path, shapes, delegates, threads)
+
+
 def tried(path, shapes, delegates):
     """Returns (model, "") or (None, why it does not load)."""
-    made = Onnx if path.endswith(".onnx") else LiteRT
     try:
-        return made(path, shapes, delegates), ""
+        return opened(path, shapes, delegates), ""
     except Exception as error:  # each runtime has errors of its own
         return None, one_line(error)
 
 
+def records(inputs):
+    """Yields the inputs of each record."""
+    for n in range(len(next(iter(inputs.values())))):
+        yield {name: np.asarray(array[n]) for name, array in inputs.items()}
+
+
 def answers(model, inputs):
-    found = [
-        model.run({name: np.asarray(array[n]) for name, array in inputs.items()})
-        for n in range(len(next(iter(inputs.values()))))
-    ]
     # A model with resource variables answers by what it saw before: the records go in in order.
+    found = [model.run(record) for record in records(inputs)]
     return {name: np.stack([np.asarray(one[name]) for one in found]) for name in found[0]}
 
 
@@ -224,66 +244,64 @@ def one_line(error):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
-    parser.add_argument("answers")
+    parser.add_argument("answers", nargs="?", default="")
     parser.add_argument("--name", default="")
     parser.add_argument("--inputs", default="")
     parser.add_argument("--shapes", type=json.loads, default={})
-    parser.add_argument("--warm", default="", help="a small model, run before")
+    parser.add_argument("--warm", default="", help="a small model, run before the RAM is measured")
+    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--values", type=json.loads, default={})
     parser.add_argument("--limits", type=json.loads, default=None)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--voice", action="store_true")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    if options.warm:  # what the runtime takes once is not the model's
-        warm = tried(options.warm, {}, delegates=False)[0]
-        answers(warm, drawn("warm", warm.specs(), {}))
-    memory = Memory()
+    print(json.dumps(judged(options) if options.answers else {"ram": taken(options)}))
+
+
+def taken(options):
+    """Returns the bytes of RAM that this process takes more for the model, at its peak."""
+    given = list(itertools.islice(records(read(options.inputs)), RAM_RUNS))
+    warm = opened(options.warm, {}, False, options.threads)
+    warm.run(next(records(drawn("warm", warm.specs(), {}))))
+    del warm
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # so that the model takes nothing that was counted before
+    before = resident()
+    forget_peak()
+    model = opened(options.model, options.shapes, False, options.threads)
+    for record in given:
+        model.run(record)
+    return max(bytes_in("/proc/self/status", "VmHWM:"), resident()) - before
+
+
+def forget_peak():
+    """Begins a new peak (proc(5), clear_refs)."""
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
+def resident():
+    """Returns the bytes that this process has in RAM, counted page by page."""
+    return bytes_in("/proc/self/smaps_rollup", "Rss:")
+
+
+def bytes_in(path, name):
+    with open(path) as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))
+
+
+def judged(options):
+    """Writes the answers, and returns what is to be said of the model."""
     model, error = tried(options.model, options.shapes, delegates=False)
-    plain = model is not None
+    said = {"loads": model is not None, "loads_with_delegates": model is not None, "error": error}
     if model is None and not options.model.endswith(".onnx"):
         model, _ = tried(options.model, options.shapes, delegates=True)
-    said = {"loads": plain, "loads_with_delegates": model is not None, "error": error}
-    if model is not None:
-        said |= {"runtime": f"{model.runtime} {model.version}"}
-        said |= ran(model, options, memory, with_delegates=not plain)
-    print(json.dumps(said))
-
-
-class Memory:
-    """What this process takes more than at the start, at its peak (proc(5): VmRSS, VmHWM)."""
-
-    def __init__(self):
-        self.start = status("VmRSS")
-        self.peak = 0
-        self.forget()
-
-    def forget(self):
-        """Begins a new peak."""
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")
-
-    def look(self, others=0):
-        """`others`: bytes that are not the model's."""
-        self.peak = max(self.peak, status("VmHWM") - self.start - others)
-
-
-def status(name):
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name + ":"))
-
-
-def ran(model, options, memory, with_delegates):
-    """Writes the answers, and returns what more is to be said of the model."""
-    memory.look()
+        said["loads_with_delegates"] = model is not None
+    if model is None:
+        return said
     try:
-        # Before the inputs are drawn, which takes memory that is not the model's.
-        given = zeros(model.specs(), options.values)
-        answers(model, given)
-        memory.look(sum(array.nbytes for array in given.values()))
         inputs = read(options.inputs) or made(model.specs(), options)
-        # Anew, as a model with resource variables answers by what it heard before.
-        model, _ = tried(options.model, options.shapes, with_delegates)
         outputs = answers(model, inputs)
     except Exception as problem:
         error = f"it does not run: {one_line(problem)}"
@@ -291,7 +309,7 @@ def ran(model, options, memory, with_delegates):
     arrays = {f"{INPUTS}{name}": array for name, array in inputs.items()}
     arrays |= {f"{OUTPUTS}{name}": array for name, array in outputs.items()}
     np.savez_compressed(options.answers, **arrays)
-    return {"ram": memory.peak}
+    return said | {"runtime": f"{model.runtime} {model.version}"}
 
 
 def made(specs, options):
@@ -299,13 +317,6 @@ def made(specs, options):
         return voice(options.seed, specs)
     name = f"{options.name} {options.seed}" if options.seed else options.name
     return drawn(name, specs, options.values, options.limits)
-
-
-def zeros(specs, values):
-    return {
-        name: np.full((WARM_RUNS, *shape), values.get(name, 0), kind)
-        for name, (kind, shape, _) in specs.items()
-    }
 
 
 def read(path):

@@ -1,32 +1,38 @@
 """What becomes of one model: each column of the table is a function here."""
 
+import base64
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.models.corpus import ROOT, Model, cache_folder
 
-DIGITS = ROOT / "examples/digits/models/digits-v1.tflite"
+from modelwave_agent.host.measure import SMALLEST
+from modelwave_controller.releases import measuring
+
 BARE = Path(__file__).with_name("bare.py")
 PARTS = ("shared", "agent", "controller", ".")
 SECONDS = 300
 TARGET = "linux-cpu"
 YES = "yes"
+THREADS = (0, 1, 8)  # of which a device may set any; 0 is what the runtime takes by itself
 
 
 @dataclass
 class Row:
     """Each answer is "yes" or why not. By interpreter are `loads`, `takes` and `served`. `takes`
-    and `needs` are bytes of RAM: what the runtime alone takes for the model, and what its release
-    asks for."""
+    and `needs` are bytes of RAM: what the runtime alone takes for the model with the number of
+    threads with which it takes most, and what its release asks for."""
 
     name: str
     what: str
     package: str
+    format: str = ""
     loads: dict[str, str] = field(default_factory=dict)
     takes: dict[str, int] = field(default_factory=dict)
     fits: str = ""
@@ -69,29 +75,54 @@ def asked(path: str) -> Python:
     return Python(path, *json.loads(done.stdout.splitlines()[-1]))
 
 
-def loads(
-    python: Python, model: Model, file: Path, answers: Path, inputs: Path | None
-) -> tuple[str, int]:
-    """Runs the model with the runtime alone; `answers` gets its outputs. Returns also the bytes of
-    RAM that it takes."""
-    command = [python.path, "-I", str(BARE), str(file), str(answers), "--name", model.name]
-    command += ["--shapes", json.dumps(model.shapes), "--values", json.dumps(model.values)]
-    command += ["--limits", json.dumps(model.limits or None), "--seed", str(model.seed)]
-    command += ["--voice"] if model.voice else []
-    command += ["--warm", str(DIGITS)] if model.format == "tflite" else []
-    command += ["--inputs", str(inputs)] if inputs else []
+def loads(python: Python, model: Model, file: Path, answers: Path, inputs: Path | None) -> str:
+    """Runs the model with the runtime alone; `answers` gets its outputs."""
+    options = ["--name", model.name, "--values", json.dumps(model.values)]
+    options += ["--limits", json.dumps(model.limits or None), "--seed", str(model.seed)]
+    options += ["--voice"] if model.voice else []
+    options += ["--inputs", str(inputs)] if inputs else []
+    found = _bare(python, model, file, str(answers), *options)
+    if isinstance(found, str):
+        return found
+    if found["loads"]:
+        return YES
+    return "only with XNNPACK" if found["loads_with_delegates"] else str(found["error"])
+
+
+def takes(python: Python, model: Model, file: Path, inputs: Path) -> int:
+    """Returns the bytes of RAM that the runtime alone takes for the model, 0 if that cannot be
+    said."""
+    with tempfile.TemporaryDirectory() as folder:
+        smallest = Path(folder) / f"smallest.{model.format}"
+        smallest.write_bytes(base64.b64decode(SMALLEST[model.format]))
+        options = ("--inputs", str(inputs), "--warm", str(smallest))
+        found = [_bare(python, model, file, *options, "--threads", str(n)) for n in THREADS]
+    figures = [one["ram"] for one in found if not isinstance(one, str)]
+    return max(figures) if len(figures) == len(THREADS) else 0
+
+
+def asks(model: Model, file: Path, inputs: Path, others: list[str]) -> int:
+    """Returns the bytes of RAM that a release of the model asks for, measured as `release create`
+    does."""
+    loading = {"shapes": model.shapes} if model.shapes else {}
+    measured = measuring.measure(file, model.format, loading, others, golden=inputs)
+    assert measured, f"no runtime for {model.format}"
+    return measured.ram
+
+
+def _bare(python: Python, model: Model, file: Path, *options: str) -> Any:
+    """Returns what bare.py says, or in words why it says nothing."""
+    command = [python.path, "-I", str(BARE), str(file), *options]
+    command += ["--shapes", json.dumps(model.shapes)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        return f"no answer within {SECONDS} seconds", 0
+        return f"no answer within {SECONDS} seconds"
     if done.returncode < 0:
-        return f"it crashes the runtime (signal {-done.returncode})", 0
+        return f"it crashes the runtime (signal {-done.returncode})"
     if done.returncode:
-        return done.stderr.strip().splitlines()[-1], 0
-    found = json.loads(done.stdout.splitlines()[-1])
-    if found["loads"]:
-        return YES, found["ram"]
-    return "only with XNNPACK" if found["loads_with_delegates"] else found["error"], 0
+        return done.stderr.strip().splitlines()[-1]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def fits(model: Model, file: Path) -> str:
@@ -127,14 +158,18 @@ def _why(found: dict[str, Any]) -> str:
 
 
 def modelwave(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "modelwave_controller", *arguments],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    command = [sys.executable, "-m", "modelwave_controller", *arguments]
+    try:
+        return subprocess.run(
+            command,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", f"no answer within {SECONDS} seconds")
 
 
 def said(text: str) -> str:

@@ -25,8 +25,8 @@ other runtimes.
 The columns say yes if
 
 - loads: the runtime alone loads and runs the model ([bare.py](../benchmarks/models/bare.py));
-- fits: `modelwave model inspect --target linux-cpu` says so; it does not read ONNX, where
-  `release create` finds out;
+- fits: `modelwave model inspect --target linux-cpu` says so; of an ONNX model it says which runtime
+  it needs, and `release create`, which runs it, finds out its RAM;
 - golden: `modelwave golden make` makes a golden set of random inputs, and proposes a tolerance;
 - released: `modelwave release create` proves the model with that set, and signs the release;
 - served: a device with that Python gets the release in a rollout, proves and confirms it, and its
@@ -36,7 +36,12 @@ RAM = """
 ## RAM
 
 What each released model asks for, beside what the runtime alone takes more at its peak with it, in
-a process that has run a small model before; 3 runs, in millions of bytes.
+a process that has run the smallest model of the format before. The process loads the model and runs
+5 of the inputs that are served, once with the threads that the runtime takes by itself, once with 1
+and once with 8; the greatest figure counts, in millions of bytes. The program that measures it
+([bare.py](../benchmarks/models/bare.py)) shares no code with the one that `release create` runs.
+The margin that `release create` adds was chosen by public TFLite models, some of them in this
+table, and for ONNX by those of this table ([fit.md](fit.md#hosts)).
 """
 REFUSED = """
 ## What is refused, and why
@@ -140,16 +145,30 @@ def _refusals(rows: list[Row]) -> list[str]:
 
 def _ram(table: Table) -> list[str]:
     rows = [row for row in table.rows if row.needs and row.takes]
-    over = [row.needs / max(row.takes.values()) - 1 for row in rows]
-    under = [row.name for row, share in zip(rows, over, strict=True) if share < 0]
-    median = f"of {len(rows)} the median asks for {statistics.median(over):+.0%} more"
-    lines = [f"Asks for less than it takes: {_listed(under)}; {median} than it takes at most."]
-    heads = ["model", "asks for", *(f"takes, {python}" for python in table.runtimes)]
+    under = [row.name for row in rows if _over(row) < 0]
+    lines = [
+        f"Asks for less than it takes: {_listed(under)}. Asks for more, in the median: "
+        f"{_median(rows)} of {len(rows)} models"
+    ]
+    kinds = {row.format: [one for one in rows if one.format == row.format] for row in rows}
+    parts = [f"{_median(some)} of {len(some)} in {kind}" for kind, some in sorted(kinds.items())]
+    lines[0] += f" ({'; '.join(parts)}); at least {min(map(_over, rows)):+.1%}."
+    heads = ["model", "asks for", *(f"takes, {python}" for python in table.runtimes), "more"]
     lines += ["", _line(heads), _line(["---"] * len(heads))]
     for row in rows:
         figures = [row.needs, *(row.takes.get(python, 0) for python in table.runtimes)]
-        lines.append(_line([f"`{row.name}`", *(f"{bytes_ / 1e6:.1f}" for bytes_ in figures)]))
+        cells = [f"{bytes_ / 1e6:.2f}" for bytes_ in figures]
+        lines.append(_line([f"`{row.name}`", *cells, f"{_over(row):+.0%}"]))
     return lines
+
+
+def _over(row: Row) -> float:
+    """Returns what part it asks for more than it takes where it takes most."""
+    return row.needs / max(row.takes.values()) - 1
+
+
+def _median(rows: list[Row]) -> str:
+    return f"{statistics.median(map(_over, rows)):+.1%}"
 
 
 def _line(cells: list[str]) -> str:

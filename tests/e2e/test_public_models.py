@@ -25,8 +25,7 @@ def test_a_released_model_is_served_by_a_real_agent_with_the_outputs_of_the_runt
     shutil.copy(DIGITS / "digits-v2.tflite", model.file(tmp_path))
     python = columns.asked(sys.executable)
     alone = tmp_path / "alone.npz"
-    answer, _ = columns.loads(python, model, model.file(tmp_path), alone, None)
-    assert answer == columns.YES
+    assert columns.loads(python, model, model.file(tmp_path), alone, None) == columns.YES
     with fleet(tmp_path / "fleet") as devices:
         bad, _ = devices.release(model, "digits==1", alone)  # a set without a tolerance
         assert bad != columns.YES

@@ -124,10 +124,14 @@ def test_greatest_of_all_ways_counts_with_the_margin(said: Any) -> None:
         "one(ram=1000000 + threads + 5 * ('delegates' in a['--loading']))"
     )
     least = 1_000_000 + max(measuring._THREADS)
-    for loading, more in (({}, 0), ({"delegates": ["xnnpack"]}, 5)):
-        found = MEASURE(V2, "tflite", loading, ())
+    for format_, loading, more, fixed in (
+        ("tflite", {}, 0, 64 << 10),
+        ("tflite", {"delegates": ["xnnpack"]}, 5, 64 << 10),
+        ("onnx", {}, 0, 512 << 10),
+    ):
+        found = MEASURE(V2, format_, loading, ())
         greatest = least + more
-        margin = greatest * measuring.MARGIN_PPM // 10**6 + measuring.MARGIN_BYTES
+        margin = greatest * measuring.MARGIN_PPM // 10**6 + fixed
         assert found == Measured(greatest + margin, ("r 1",))
 
 

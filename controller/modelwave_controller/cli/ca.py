@@ -10,9 +10,10 @@ from modelwave_controller import disk
 from modelwave_controller.cli.noting import note
 from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of
 from modelwave_controller.enrolment import authority
-from modelwave_controller.enrolment.authority import Certificate
+from modelwave_controller.enrolment.authority import Authority, Certificate
 from modelwave_controller.enrolment.lists import CONTROLLER
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.home import Home
 from modelwave_controller.interruption import held_back
 from modelwave_controller.rollout.events import CertificateMade
 from modelwave_controller.terminal import print_json, safe, say
@@ -57,19 +58,15 @@ def server(
     as_json: JsonOption = False,
 ) -> None:
     """Make the broker's certificate: ca.pem, broker.pem and broker.key in the folder broker/."""
-    home = home_of(ctx)
-    _ = home.config
     authority.check_hosts(hosts)
-    folder = home.path / "broker"
-    _check_place(folder / "broker.pem", renew)
-    held = authority.load(home, asker(passphrase_file, "the authority's key"))
+    home, place, held = _begun(ctx, "broker/broker.pem", renew, passphrase_file)
     made = held.server(hosts, time.time())
-    folder.mkdir(mode=0o700, exist_ok=True)
+    place.parent.mkdir(mode=0o700, exist_ok=True)
     with held_back():
-        _write(made, folder / "broker.pem", folder / "broker.key")
-        disk.replace(folder / "ca.pem", held.pem)
+        _write(made, place)
+        disk.replace(place.parent / "ca.pem", held.pem)
     note(home, CertificateMade(of="broker", hosts=hosts))
-    _tell(folder / "broker.pem", authority.SERVER_DAYS, as_json)
+    _tell(place, authority.SERVER_DAYS, as_json)
 
 
 @app.command()
@@ -80,16 +77,11 @@ def controller(
     as_json: JsonOption = False,
 ) -> None:
     """Make the controller's own client certificate: controller.pem and controller.key in ca/."""
-    home = home_of(ctx)
-    _ = home.config
-    folder = home.path / "ca"
-    _check_place(folder / "controller.pem", renew)
-    held = authority.load(home, asker(passphrase_file, "the authority's key"))
+    home, place, held = _begun(ctx, "ca/controller.pem", renew, passphrase_file)
     with held_back():
-        made = held.client(CONTROLLER, time.time())
-        _write(made, folder / "controller.pem", folder / "controller.key")
+        _write(held.client(CONTROLLER, time.time()), place)
         note(home, CertificateMade(of="controller"))
-    _tell(folder / "controller.pem", authority.CLIENT_DAYS, as_json)
+    _tell(place, authority.CLIENT_DAYS, as_json)
 
 
 @app.command()
@@ -101,16 +93,12 @@ def api(
     as_json: JsonOption = False,
 ) -> None:
     """Make the certificate with which the service answers operators: api.pem and api.key in ca/."""
-    home = home_of(ctx)
-    _ = home.config
     authority.check_hosts(hosts)
-    folder = home.path / "ca"
-    _check_place(folder / "api.pem", renew)
-    held = authority.load(home, asker(passphrase_file, "the authority's key"))
+    home, place, held = _begun(ctx, "ca/api.pem", renew, passphrase_file)
     with held_back():
-        _write(held.server(hosts, time.time()), folder / "api.pem", folder / "api.key")
+        _write(held.server(hosts, time.time()), place)
         note(home, CertificateMade(of="api", hosts=hosts))
-    _tell(folder / "api.pem", authority.SERVER_DAYS, as_json)
+    _tell(place, authority.SERVER_DAYS, as_json)
     if not as_json:
         say(
             safe(
@@ -119,14 +107,22 @@ def api(
         )
 
 
-def _check_place(path: Path, renew: bool) -> None:
+def _begun(
+    ctx: typer.Context, place: str, renew: bool, passphrase_file: Path | None
+) -> tuple[Home, Path, Authority]:
+    """Returns the home, where in it the certificate is to be, and the authority that makes it."""
+    home = home_of(ctx)
+    _ = home.config
+    path = home.path / place
     if path.exists() and not renew:
         raise OperatorError(f"{path} exists: replace it with --renew")
+    return home, path, authority.load(home, asker(passphrase_file, "the authority's key"))
 
 
-def _write(made: Certificate, certificate: Path, key: Path) -> None:
-    disk.replace(key, made.key, 0o600)
-    disk.replace(certificate, made.certificate)
+def _write(made: Certificate, place: Path) -> None:
+    """Writes the certificate, and its key beside it."""
+    disk.replace(place.with_suffix(".key"), made.key, 0o600)
+    disk.replace(place, made.certificate)
 
 
 def _tell(path: Path, days: int, as_json: bool) -> None:

@@ -1,20 +1,26 @@
 """`modelwave target`: shows and adds hardware classes and their limits."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from modelwave_controller.api import targets as calls
+from modelwave_controller.cli import later
 from modelwave_controller.cli.doors import ask, files_door
-from modelwave_controller.cli.noting import note
-from modelwave_controller.cli.options import JsonOption, home_of, path
+from modelwave_controller.cli.later import Place
+from modelwave_controller.cli.options import JsonOption
 from modelwave_controller.fit import PROFILES
-from modelwave_controller.models.targets import Target, Targets
-from modelwave_controller.rollout.events import TargetAdded
-from modelwave_controller.terminal import facts, print_json, safe, say, show, table
+from modelwave_controller.models.targets import Target
+from modelwave_controller.terminal import facts, print_json, show, table
 
 app = typer.Typer(no_args_is_help=True)
+# It brings keys and events, which the others do not need.
+LATER = {
+    "add": Place(
+        "target_adding", "add", "Add a target of your own, or replace one that you added before."
+    )
+}
+later.add(app, LATER)
 
 
 @app.command("list")
@@ -64,32 +70,6 @@ def show_target(
         ("note", target.note),
     ]
     show(facts((name, value) for name, value in rows if value))
-
-
-@app.command()
-def add(
-    ctx: typer.Context,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE", help="TOML with one [name] table.", show_default=False, parser=path
-        ),
-    ],
-    as_json: JsonOption = False,
-) -> None:
-    """Add a target of your own, or replace one that you added before.
-
-    The file has one table, named like the target, with description, class (mcu or host),
-    flash_bytes, ram_bytes, runtime and source; the sizes are optional for a host. For `model
-    inspect` add profile (a board's firmware), firmware_flash_bytes and firmware_ram_bytes.
-    """
-    home = home_of(ctx)
-    target = Targets(home.targets).add(file)
-    note(home, TargetAdded(target=target.name))
-    if as_json:
-        print_json(_json(target))
-    else:
-        say(f"target [bold]{safe(target.name)}[/] added; releases may name it from now on")
 
 
 def _json(target: Target) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Each process runs the agent's program for it (modelwave_agent.host.measure), whi
 measured. It depends on the model with how many threads a runtime takes most, so several numbers are
 measured; with delegates that the manifest allows and without them. The greatest figure counts.
 
-MARGIN_PPM and MARGIN_BYTES are added to it (docs/fit.md says by which figures)."""
+MARGIN_PPM and margin_bytes are added to it (docs/fit.md says by which figures)."""
 
 import json
 import signal
@@ -21,6 +21,7 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.models.host import Measured
 from modelwave_controller.releases.confinement import confined
 from modelwave_controller.releases.printed import last_line
+from modelwave_shared.words import ONNX
 
 MEASURE = ("-P", "-m", "modelwave_agent.host.measure")
 MEASURE_SECONDS = 60
@@ -28,6 +29,7 @@ MEASURE_SECONDS = 60
 _GRACE_SECONDS = 10
 MARGIN_PPM = 60_000
 MARGIN_BYTES = 64 * 1024
+ONNX_MARGIN_BYTES = 512 * 1024  # its sessions differ by as much from one process to the next
 _THREADS = (0, 1, 8)  # 0: what the runtime takes by itself
 _MAX_REASON, _MAX_LINE = 300, 4096  # characters
 
@@ -71,7 +73,12 @@ def measure(
     if not figures:
         return None
     greatest = max(figures.values())
-    return Measured(greatest + greatest * MARGIN_PPM // 10**6 + MARGIN_BYTES, tuple(figures))
+    margin = greatest * MARGIN_PPM // 10**6 + margin_bytes(format_)
+    return Measured(greatest + margin, tuple(figures))
+
+
+def margin_bytes(format_: str) -> int:
+    return ONNX_MARGIN_BYTES if format_ == ONNX else MARGIN_BYTES
 
 
 def _on_one(
