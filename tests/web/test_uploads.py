@@ -164,9 +164,12 @@ def test_what_is_not_signed_or_not_what_was_signed_is_refused_and_leaves_nothing
 ) -> None:
     before = kept(world)
     made = bundle(world, tmp_path / "b")
-    file = next(path for path in made.iterdir() if path.name != "manifest.json")
-    file.write_bytes(b"something else")
-    assert "not what was signed" in send(url, tar(made)).json["detail"]
+    for file in [path for path in made.iterdir() if path.name != "manifest.json"]:
+        right = file.read_bytes()
+        file.write_bytes(b"something else")
+        assert "not what was signed" in send(url, tar(made)).json["detail"]
+        assert kept(world) == before
+        file.write_bytes(right)
     foreign = bundle(world, tmp_path / "f", fleet="another")
     assert "for fleet another" in send(url, tar(foreign)).json["detail"]
     manifest = made / "manifest.json"

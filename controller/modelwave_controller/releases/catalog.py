@@ -9,6 +9,7 @@ A release never changes: the same one may be added again, also with other signat
 one with its number or version is refused. Files are stored before the manifest that names them.
 """
 
+import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -196,11 +197,13 @@ class Releases:
         self.home.files.mkdir(mode=0o755, exist_ok=True)
         with disk.only_one(self.home.releases):  # of those that add something at once
             self._check_place(signed, self._of_model(self.home.releases / signed.manifest.model))
-            for sha256, size in files:
-                stored = self.file_path(sha256)
-                if not stored.exists():
-                    source = manifest.parent / sha256
-                    disk.copy_verified(source, stored, sha256, size, said.parent / sha256)
+            with _all_or_none() as new:
+                for sha256, size in files:
+                    stored = self.file_path(sha256)
+                    if not stored.exists():
+                        source = manifest.parent / sha256
+                        disk.copy_verified(source, stored, sha256, size, said.parent / sha256)
+                        new.append(stored)
             return signed, self._keep(self.home.releases, signed)
 
     def note(self, bundle: Path) -> None:
@@ -279,3 +282,15 @@ def _place_of(cursor: str) -> tuple[str, int, str]:
 
 def _folders(path: Path) -> list[Path]:
     return sorted(entry for entry in path.glob("*") if entry.is_dir())
+
+
+@contextlib.contextmanager
+def _all_or_none() -> Iterator[list[Path]]:
+    """Yields a list of files, which are removed if the block raises."""
+    new: list[Path] = []
+    try:
+        yield new
+    except BaseException:
+        for path in new:
+            path.unlink(missing_ok=True)
+        raise
