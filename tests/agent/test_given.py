@@ -248,6 +248,6 @@ def test_counts_are_taken_before_a_window_is_closed_and_a_wrong_one_is_alone():
 
 
 def test_benchmark_of_run_measures_each_kind():
-    cost = bench.measured(bench.network(1), 2, RuntimeSettings(threads=1))
+    cost = bench.measured(bench.network(1), 2, RuntimeSettings(threads=1), 0.5)
     assert all(times.mean > 0 for times in (cost.bare, cost.array, cost.data, cost.delegate))
     assert bench.row(cost).count("|") == len(bench.COLUMNS) + 1
