@@ -140,7 +140,8 @@ def test_a_receiver_that_fails_twice_gets_the_same_signed_message_until_it_takes
         assert (data["rollout"], data["model"], data["release"]) == (rollout, "digits", "2 (v2)")
         assert (data["stage"], data["stages"]) == (1, 2)
         assert "rolled back" in data["why"]
-        assert f"`modelwave rollout resume {rollout}`" in data["next"]
+        assert f"`modelwave rollout revert {rollout}` takes the release back" in data["next"]
+        assert "resume" not in data["next"]  # it is refused after a FAIL
         assert data["url"] == f"{PAGE}/rollouts/{rollout}"
         assert alert.row()[2:6] == (0, 0, alert.row().since, 1)
         assert "secret-path" not in str(alert.row())
@@ -164,6 +165,19 @@ def test_a_gate_that_fails_and_what_the_service_does_then_are_one_alert(alert: T
         alert.world.tick()
         await alert.steps()
         assert receiver.statuses == ["FINISHED", "REVERTED"]
+        alert.world.answer("SUCCEEDED", alert.world.devices.values())
+        alert.world.tick()
+        await alert.steps()
+        assert receiver.statuses == ["FINISHED", "REVERTED", "REVERT OVER"]
+
+    play(alert, script)
+
+
+def test_a_gate_that_is_inconclusive_may_be_resumed_says_its_alert(alert: Told) -> None:
+    async def script(alert: Told, receiver: Receiver) -> None:
+        alert.hold()
+        await alert.steps()
+        assert "`modelwave rollout resume 1` waits" in receiver.taken[0]["data"]["next"]
 
     play(alert, script)
 

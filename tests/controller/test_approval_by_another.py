@@ -80,6 +80,17 @@ def test_who_started_cannot_approve_and_is_told_who_may(world: World) -> None:
     assert newest(world).approved[1].actor == "bob"
 
 
+def test_before_it_waits_the_status_says_that_it_will(world: World) -> None:
+    plan = asking(2)
+    soaking = plan.stages[0].model_copy(update={"soak_seconds": 60})
+    world.start(1, plan.model_copy(update={"stages": (soaking, *plan.stages[1:])}), actor="eve")
+    world.tick()
+    go_on(world)
+    assert seen(world).next == "stage 2 (50 %) opens in 60 s, after approval by another than eve"
+    approve(world, "bob")
+    assert seen(world).next == "stage 2 (50 %) opens in 60 s"
+
+
 def test_where_nobody_else_has_a_token_the_refusal_says_how_to_make_one(world: World) -> None:
     world.start(1, asking(1), actor="eve@desk")
     with pytest.raises(OperatorError) as error:

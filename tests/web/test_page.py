@@ -13,6 +13,7 @@ from modelwave_controller.operations import history
 from modelwave_controller.people import tokens
 from modelwave_controller.people.roles import ROLES
 from modelwave_controller.rollout.plan import make_plan
+from modelwave_controller.rollout.state import HELD
 from modelwave_controller.web.page import sessions
 from tests.controller.observing_fleet import ObservingFleet, judging
 from tests.controller.rollout_world import World, newest, quick
@@ -245,6 +246,23 @@ def test_an_operator_pauses_resumes_and_reverts(tmp_path: Path) -> None:
         assert "has not passed" in refused.text
         assert "REVERTING" in reader.act("/rollouts/1/revert").text
         assert reader.act("/rollouts/1/frobnicate").status == 404
+    world.store.close()
+
+
+@pytest.mark.parametrize("outcome", ["FAILED", "ROLLED_BACK"])
+def test_a_hold_that_cannot_be_resumed_does_not_offer_it(tmp_path: Path, outcome: str) -> None:
+    world = World(tmp_path, devices=10)
+    world.start(1, quick(50, 100, on_fail="hold"))
+    world.tick()
+    world.answer(outcome, world.devices.values())
+    world.tick()
+    assert newest(world).status == HELD
+    with served(world) as url:
+        reader = PageReader(url)
+        reader.log_in("operator")
+        page = reader.get("/rollouts/1").text
+    assert "Revert rollout 1" in page
+    assert ("Resume rollout 1" in page) == (outcome == "FAILED")
     world.store.close()
 
 

@@ -4,7 +4,7 @@
     held             Held                                   HELD
     gate_failed      Gated FAIL                             FAIL
     reverted         Reverted                               REVERTED
-    finished         Finished                               FINISHED
+    finished         Finished                               FINISHED, REVERT OVER
     approval_wanted  ApprovalAsked                          APPROVAL WANTED
     in_trouble       InTrouble, TroubleOver                 IN TROUBLE, TROUBLE OVER
 
@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from modelwave_controller.judge.verdicts import FAIL
 from modelwave_controller.phrases import plural
+from modelwave_controller.rollout import state
 from modelwave_controller.rollout.events import (
     ApprovalAsked,
     Event,
@@ -99,11 +100,11 @@ def alerts(
     for event in events:
         by_rollout.setdefault(event.rollout, []).append(event)
     for number, its in by_rollout.items():
-        state, told = State(), {event.id for event in its}
+        found, told = State(), {event.id for event in its}
         for event in history(number, its[-1].id):
-            fold([event], state)
-            if event.id in told and number in state.rollouts:
-                made[event.id] = _alert(event, state.rollouts[number])
+            fold([event], found)
+            if event.id in told and number in found.rollouts:
+                made[event.id] = _alert(event, found.rollouts[number])
     yield from (made[event.id] for event in events if event.id in made)
 
 
@@ -129,7 +130,7 @@ def _said(event: Event, rollout: Rollout) -> _Said:
     newest = len(rollout.stages) - 1 if rollout.stages else None
     match body:
         case Held():
-            return _Said(HELD, "HELD", newest, body.reason, _after_hold(body, number))
+            return _Said(HELD, "HELD", newest, body.reason, _after_hold(body, rollout))
         case Gated():
             then = "takes the release back, or holds the rollout, as its plan says"
             return _Said(GATE_FAILED, "FAIL", body.stage, body.reason, f"the service {then}")
@@ -138,7 +139,8 @@ def _said(event: Event, rollout: Rollout) -> _Said:
             follow = f"{back}: `modelwave rollout watch {number}` follows them"
             return _Said(REVERTED, "REVERTED", newest, body.reason, follow)
         case Finished():
-            return _Said(FINISHED, "FINISHED", newest, body.reason, "nothing: it is over")
+            status = "REVERT OVER" if rollout.status == state.REVERTED else "FINISHED"
+            return _Said(FINISHED, status, newest, body.reason, "nothing: it is over")
         case ApprovalAsked():
             return _approval(body, rollout)
         case InTrouble(devices=devices, of=of, back=back):
@@ -154,9 +156,15 @@ def _said(event: Event, rollout: Rollout) -> _Said:
     raise AssertionError(f"{body.kind} is no alert")
 
 
-def _after_hold(held: Held, number: int) -> str:
+def _after_hold(held: Held, rollout: Rollout) -> str:
+    number = rollout.id
+    command = f"`modelwave rollout {{}} {number}`".format
+    if any(state.failed(stage) for stage in rollout.stages):
+        return (
+            f"a person decides: {command('revert')} takes the release back, {command('abort')} "
+            "leaves every device as it is"
+        )
     if held.by == "gate":
-        command = f"`modelwave rollout {{}} {number}`".format
         return (
             f"a person decides: {command('resume')} waits for the gate again, with --accept REASON "
             f"goes on all the same, {command('revert')} takes the release back"

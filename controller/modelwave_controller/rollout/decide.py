@@ -150,7 +150,7 @@ TABLE = {
     "pending, unsent": (WAIT, _UNSENT),
     "soaking, unsent": (WAIT, _UNSENT),
     "answered": (SOAK, "its soak begins"),
-    "soaking": (WAIT, "{next} in {soak}"),
+    "soaking": (WAIT, "{next} in {soak}{approved}"),
     "looking": (WAIT, "its last look at what its devices measured comes in {look}"),
     "last passed": (FINISH, "it ends as FINISHED"),
     "passed": (OPEN, "{next}"),
@@ -381,9 +381,12 @@ def _unapproved(found: _Situation, stage: str, lacking: Approval) -> _Situation:
     since = "" if lacking.asked is None else f" since {moment(lacking.asked)}"
     check = f" ({lacking.check})" if lacking.check else ""
     name = "unapproved" if lacking.asked is None else "unapproved, asked"
-    by = f" by another than {lacking.not_by}" if lacking.not_by else ""
-    reason = f"{stage} waits for approval{by}{since}{check}; {found.reason}"
+    reason = f"{stage} waits for approval{_by(lacking)}{since}{check}; {found.reason}"
     return found._replace(name=name, reason=reason)
+
+
+def _by(lacking: Approval) -> str:
+    return f" by another than {lacking.not_by}" if lacking.not_by else ""
 
 
 def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
@@ -442,6 +445,7 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
         "next": "the rollout is finished" if last else f"{label(plan, number)} opens",
         "rollout": str(facts.rollout),
     }
+    found["approved"] = "" if facts.approval is None else f", after approval{_by(facts.approval)}"
     # Without an opened stage there is nothing to revert.
     found["end"] = (_REVERT_OR if number else _END).format(**found)
     if facts.stages and facts.stages[-1].rest:

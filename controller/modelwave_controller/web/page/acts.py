@@ -104,7 +104,8 @@ def offered(status: Status, person: Person) -> list[Act]:
         found.append(START)
     elif opened and waits != "approval" and word in (state.RUNNING, state.HELD):
         found.append(PROMOTE)
-    if word == state.HELD:
+    # After a FAIL only `promote --force` goes on, and what comes next names it.
+    if word == state.HELD and not _names(status, "promote"):
         found.append(OVERRULE)
     if word == state.PAUSED:
         found.append(RESUME)
