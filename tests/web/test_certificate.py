@@ -40,7 +40,10 @@ def test_who_trusts_the_fleet_s_authority_asks_over_tls_and_nobody_else_is_asked
         server = url.replace("127.0.0.1", "localhost")
         ask = ["--server", server, "--token-file", str(home / "api-token"), "fleet", "status"]
         assert cli.run(ask) == 1
-        assert "CERTIFICATE_VERIFY_FAILED" in capsys.readouterr().err
+        refused = capsys.readouterr().err
+        assert "CERTIFICATE_VERIFY_FAILED" in refused
+        assert "--ca" in refused
+        assert "does `modelwave serve` run there" not in refused
         assert cli.run(["--ca", str(home / "ca" / "ca.pem"), *ask]) == 0
     log = ["--home", str(home), "fleet", "log"]
     assert cli.run(log) == 0

@@ -49,6 +49,7 @@ def test_the_file_is_its_owners_alone_and_tells_no_token(
     assert cli.run(["context", "show", "prod"]) == 0
     out = "".join(capsys.readouterr())
     assert TOKEN.id in out
+    assert "False" not in out
     assert TOKEN.text not in out + repr(contexts.read())
     contexts.file().chmod(0o640)
     assert cli.run(["context", "list"]) == 2

@@ -66,8 +66,9 @@ def add(
     if as_json:
         print_json(_entry(name, context, contexts.read().current))
         return
-    say(f"context [bold]{safe(name)}[/] added: `modelwave context use {safe(name)}` makes it that")
-    say("of all commands, and --context that of one")
+    say(f"context [bold]{safe(name)}[/] added")
+    say(f"`modelwave context use {safe(name)}`: all commands are done there from then on")
+    say(f"`modelwave --context {safe(name)} …`: one command is")
 
 
 @app.command("list")
@@ -95,6 +96,7 @@ def show_context(name: NameArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(found)
     else:
+        found["current"] = "yes" if found["current"] else "no"
         show(facts((key, value) for key, value in found.items() if value != ""))
 
 

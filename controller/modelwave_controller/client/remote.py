@@ -171,7 +171,11 @@ class Remote:
 
 
 def not_reached(url: str, error: Exception) -> ServerError:
-    return ServerError(f"{url}: not reached ({_words(error)}): does `modelwave serve` run there?")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        mend = "name its certificate's authorities, by --ca or, of a context, `context add --ca`"
+    else:
+        mend = "does `modelwave serve` run there?"
+    return ServerError(f"{url}: not reached ({_words(error)}): {mend}")
 
 
 def _parcel(call: Call[Any, Any], sent: Path) -> "Parcel":

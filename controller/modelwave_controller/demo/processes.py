@@ -46,8 +46,11 @@ class Processes:
         before, or does not write it in time."""
         deadline = time.monotonic() + seconds
         while not path.exists():
-            if self.running[name].poll() is not None or time.monotonic() > deadline:
+            if self.running[name].poll() is not None:
                 raise StorageError(f"{name} did not start:\n{self.last_words(name)}")
+            if time.monotonic() > deadline:
+                busy = f"{name} was not ready after {seconds:.0f} s: is this machine very busy?"
+                raise StorageError(f"{busy}\n{self.last_words(name)}")
             time.sleep(POLL_SECONDS)
 
     def last_words(self, name: str) -> str:
