@@ -226,6 +226,14 @@ def test_canaries_that_fall_silent_beside_controls_that_send_are_a_fail(dozen: W
     assert "silence: 6 of 6 canaries sent no window, and 0 of 6 controls" in found.reason
 
 
+def test_a_fail_that_holds_is_final_and_no_further_look_is_told(dozen: World) -> None:
+    fleet = short(dozen, on_fail="hold")
+    fleet.silent = True
+    found = finished_looks(dozen, fleet)
+    assert (found.status, found.stages[-1].verdict) == (HELD, "FAIL")
+    assert seen(dozen).next_look == ""
+
+
 def test_silent_canaries_hold_also_where_they_are_too_few_for_a_fail(tmp_path: Path) -> None:
     with closing(World(tmp_path, devices=4)) as world:
         fleet = short(world)

@@ -57,4 +57,4 @@ def _print(found: VerifiedLog) -> None:
         say(f"what was the log at event {event} is the beginning of it")
     if found.head:
         say(f"head: {found.head}")
-        say("keep it elsewhere: `modelwave log verify --head` compares it later", stderr=True)
+        say("keep it elsewhere: `modelwave log verify --head HEAD` compares it later", stderr=True)

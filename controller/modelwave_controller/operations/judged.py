@@ -23,6 +23,8 @@ def next_look(rollout: Rollout, clock: float) -> str:
     if rollout.status not in state.ACTIVE or not rollout.stages:
         return ""
     plan, number, stage = rollout.created.plan, len(rollout.stages) - 1, rollout.stages[-1]
+    if state.failed(stage):  # which is final
+        return ""
     held = rollout.status == state.HELD
     windows = course.next_look(plan, number, len(stage.looks), held)
     if windows is None:

@@ -119,6 +119,7 @@ class Walk:
 
 def _not_the_beginning(number: int) -> str:
     return (
-        f"event {number} has another hash than the head: the log up to it was written anew; or a "
-        "backup of before it was restored, which `modelwave fleet log` says then"
+        f"event {number} has another hash than the head: the head was not copied whole, or the log "
+        "up to it was written anew; or a backup of before it was restored, which `modelwave fleet "
+        "log` says then"
     )
