@@ -82,6 +82,18 @@ def open_plain(path: Path, what: str) -> BinaryIO:
     return file
 
 
+def pieces(path: Path, what: str, size: int, remedy: str) -> Iterator[bytes]:
+    """Yields the first `size` bytes of such a file. Raises OperatorError as `open_plain`, and with
+    the `remedy` if it has become shorter."""
+    with open_plain(path, what) as file, naming(path):
+        while size:
+            piece = file.read(min(size, _CHUNK_BYTES))
+            if not piece:
+                raise OperatorError(f"{what}: {path} became shorter: {remedy}")
+            size -= len(piece)
+            yield piece
+
+
 def require_place(path: Path, what: str, force: bool) -> None:
     """Raises OperatorError unless a file that the operator named with `what` ("--out") may be
     written there; `force`: it may replace one."""

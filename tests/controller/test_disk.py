@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from modelwave_controller import disk
+from modelwave_controller.errors import OperatorError
 
 DATA = b"x" * 5000
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -89,3 +90,13 @@ def test_file_that_did_not_fit_is_not_left_in_half(
             disk.create_file(tmp_path / "key", b"half of it")
     disk.create_file(tmp_path / "key", b"all of it")
     assert (tmp_path / "key").read_bytes() == b"all of it"
+
+
+def test_pieces_of_a_file_are_what_was_promised_or_an_error_with_the_remedy(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(DATA)
+    assert b"".join(disk.pieces(path, "FILE", 4000, "try again")) == DATA[:4000]
+    with pytest.raises(OperatorError, match=r"^FILE: .*/file became shorter: try again$"):
+        list(disk.pieces(path, "FILE", len(DATA) + 1, "try again"))

@@ -6,10 +6,8 @@ from typing import NamedTuple, Protocol
 
 from modelwave_controller import disk
 from modelwave_controller.api.call import Sent
-from modelwave_controller.errors import OperatorError, TooLargeError
+from modelwave_controller.errors import TooLargeError
 from modelwave_controller.releases import bundle_tar
-
-_CHUNK = 1 << 20
 
 
 class Parcel(Protocol):
@@ -26,14 +24,7 @@ class _File(NamedTuple):
     size: int
 
     def chunks(self) -> Iterator[bytes]:
-        left = self.size
-        with disk.open_plain(self.path, "FILE") as file, disk.naming(self.path):
-            while left:
-                chunk = file.read(min(left, _CHUNK))
-                if not chunk:
-                    raise OperatorError(f"FILE: {self.path} became shorter: try again")
-                left -= len(chunk)
-                yield chunk
+        return disk.pieces(self.path, "FILE", self.size, "try again")
 
 
 def parcel_of(path: Path, sends: Sent) -> Parcel:

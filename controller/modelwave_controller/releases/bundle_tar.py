@@ -41,14 +41,7 @@ class Packed(NamedTuple):
             entry = tarfile.TarInfo(name)
             entry.size = size
             yield entry.tobuf(tarfile.USTAR_FORMAT)
-            with disk.open_plain(path, "BUNDLE") as file, disk.naming(path):
-                left = size
-                while left:
-                    chunk = file.read(min(left, _CHUNK))
-                    if not chunk:
-                        raise OperatorError(f"BUNDLE: {path} became shorter: make it again")
-                    left -= len(chunk)
-                    yield chunk
+            yield from disk.pieces(path, "BUNDLE", size, "make it again")
             yield bytes(_whole_blocks(size) - size)
         yield bytes(2 * _BLOCK)
 
