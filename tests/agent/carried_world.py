@@ -36,7 +36,8 @@ from tests.agent.fakes import (
     live,
 )
 
-FACTORY = "f" * 64  # the file that a board has from its maker
+FIRST = b"the file that a board has from its maker"
+FACTORY = signing.sha(FIRST)
 # What may happen at a call: the board does not answer, its answer is lost after it did what it was
 # told, or it is reset before or after it did that.
 TROUBLES = ("deaf", "mute", "reset before", "reset after")
@@ -46,7 +47,7 @@ class FakeBoard:
     def __init__(self):
         self.runs = self.spare = FACTORY
         self.is_confirmed = True
-        self.files = {FACTORY: b""}
+        self.files = {FACTORY: FIRST}
         self.told = []  # the methods that were called
         self.flashed = []  # the files that were written
         self.is_plugged_in = True

@@ -10,6 +10,7 @@ import pytest
 from tests import signing
 from tests.agent import cut_sweep
 from tests.agent.carried_world import FACTORY, TROUBLES, CarriedWorld, carried, until_settled
+from tests.agent.command_world import BlindWorld, CommandWorld
 from tests.agent.fakes import TOPIC, live
 
 OLD = signing.Release(1, b"old model " * 30)
@@ -123,3 +124,15 @@ def test_power_cut_of_the_gateway_at_every_call_leaves_a_confirmed_file(
 @pytest.mark.parametrize("name", CASES)
 def test_board_that_fails_at_any_call_ends_with_a_confirmed_file(tmp_path, name):
     told(name, *sweep_board(tmp_path, CASES[name]))
+
+
+@pytest.mark.parametrize("world", [CommandWorld, BlindWorld], ids=["state", "no state"])
+@pytest.mark.parametrize("name", CASES)
+def test_power_cut_while_a_command_flashes_ends_with_a_confirmed_file(tmp_path, name, world):
+    told(name, *sweep_gateway(tmp_path, CASES[name], world))
+
+
+@pytest.mark.parametrize("world", [CommandWorld, BlindWorld], ids=["state", "no state"])
+@pytest.mark.parametrize("name", CASES)
+def test_command_that_fails_at_any_call_ends_with_a_confirmed_file(tmp_path, name, world):
+    told(name, *sweep_board(tmp_path, CASES[name], world))
