@@ -68,7 +68,7 @@ def test_board_that_is_unplugged_leaves_its_part_to_the_next(tmp_path: Path) -> 
         first.cancel()
         assert await second == DATA
         assert server.asked == [0, len(DATA) // 2]
-        assert [path.name for path in tmp_path.iterdir()] == [SHA]
+        assert os.listdir(tmp_path) == [SHA]
 
     asyncio.run(main())
 
@@ -118,7 +118,7 @@ def test_oldest_unused_file_goes_first(tmp_path: Path) -> None:
             os.utime(tmp_path / signing.sha(data), (age * -1000, age * -1000))
         await content(store, Server(three[0]), three[0])  # used again
         await content(store, Server(three[2]), three[2])
-        kept = {path.name for path in tmp_path.iterdir()}
+        kept = set(os.listdir(tmp_path))
         assert kept == {signing.sha(three[0]), signing.sha(three[2])}
 
     asyncio.run(main())
@@ -133,7 +133,7 @@ def test_number_of_files_and_bytes_is_bounded(
         store = FileStore(tmp_path, 15_000)
         for n in range(4):
             await content(store, Server(bytes([n])), bytes([n]))
-        assert len(list(tmp_path.iterdir())) == 2
+        assert len(os.listdir(tmp_path)) == 2
         with pytest.raises(FetchError, match="raise keep_bytes"):
             await store.opened(SHA, 15_001, Server().bring)
 
