@@ -156,7 +156,7 @@ class _Coming(Intake):
         super().__init__(path, file_length(path), entry)
         self._room = room
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         self._room(len(data))
         super().write(data)
 
