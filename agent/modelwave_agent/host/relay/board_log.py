@@ -1,8 +1,8 @@
 """The log's lines about one board, and its console output among them.
 
 A board may print what it likes, as fast as it likes. A line has at most MAX_CHARACTERS bytes, and
-only characters that can be printed; BURST of them come at once, then one a second. What is left out is
-counted, and told with the next line.
+only characters that can be printed; BURST of them come at once, then one a second. What is left out
+is counted, and told with the next line.
 """
 
 import logging

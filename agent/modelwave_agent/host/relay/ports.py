@@ -90,6 +90,7 @@ class Port:
     def _drop(self) -> None:
         with contextlib.suppress(OSError, termios.error):
             termios.tcflush(self._fd, termios.TCIOFLUSH)
+            fcntl.ioctl(self._fd, termios.TIOCNXCL)
         with contextlib.suppress(OSError):
             self._serial.close()
 
@@ -143,6 +144,11 @@ def usb_serials() -> dict[str, str]:
         if port.serial_number:
             found.setdefault(port.serial_number, port.device)
     return found
+
+
+def require_installed() -> None:
+    """Raises ConfigError if pyserial is not installed."""
+    _serial()
 
 
 def _serial() -> Any:
