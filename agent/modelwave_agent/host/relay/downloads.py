@@ -10,8 +10,6 @@ import asyncio
 import contextlib
 from typing import BinaryIO
 
-from modelwave_shared.line_messages import MAX_RETRY_SECONDS, PIECE_BYTES
-
 from modelwave_agent import ports
 from modelwave_agent.block_fetcher import BlockFetcher
 from modelwave_agent.host.relay.allowance import Allowance
@@ -23,6 +21,7 @@ from modelwave_agent.ports import Clock, FetchError, LinkLost
 from modelwave_shared import line_messages as messages
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_TEXT
+from modelwave_shared.line_messages import MAX_RETRY_SECONDS, PIECE_BYTES
 
 MAX_AT_ONCE = 2  # downloads of one board; its agent asks for one at a time
 

@@ -16,8 +16,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from modelwave_shared.line_messages import MAX_ORDER_BYTES
-
 from modelwave_agent.host.relay.allowance import Allowance
 from modelwave_agent.host.relay.board_log import BoardLog
 from modelwave_agent.host.relay.downloads import Downloads, shortened
@@ -27,6 +25,7 @@ from modelwave_agent.host.relay.types import BoardLine, BoardLink, HttpFetcher
 from modelwave_agent.ports import Clock, LinkLost
 from modelwave_shared import line_messages as messages
 from modelwave_shared.errors import LineError
+from modelwave_shared.line_messages import MAX_ORDER_BYTES
 
 MAX_WAITING = 8  # operations of a board; then nothing more is taken from its line
 
