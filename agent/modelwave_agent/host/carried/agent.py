@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import tzinfo
 
+    from modelwave_agent.runner import Listener
     from modelwave_agent.types import Document
 
 NOT_PROVEN = "its golden set did not run on the board"
@@ -45,11 +46,12 @@ class CarriedAgent(Agent):
         walk: RootWalk,
         gateway: str,
         metrics_seconds: float = 900,
+        listeners: "Mapping[str, Listener] | None" = None,
         report_key: bytes = b"",
         zone: "tzinfo | None" = None,
     ) -> None:
         """`models`: the ports of each model, whose hooks are CarrierHooks; `gateway`: its device
-        id; `zone`: the time zone of the board's maintenance windows, None for the system's."""
+        id; `listeners`: as in Agent; `zone`: of the maintenance windows, None for the system's."""
         updates = {model: Update(model, device, ports) for model, ports in models.items()}
         super().__init__(
             device,
@@ -59,6 +61,7 @@ class CarriedAgent(Agent):
             boots,
             walk,
             metrics_seconds,
+            dict(listeners or {}),
             version=checkout.described(),
             report_key=report_key,
         )
