@@ -243,6 +243,8 @@ def settled(world, seq):
     def done(update):
         if not world.reports:
             return False
+        if world.agent.boards["digits"].known is None:
+            world.agent.poke()
         state = world.last_report()
         if state["seq"] != seq or not state["outcome"] or state["state"] != "idle":
             return False
