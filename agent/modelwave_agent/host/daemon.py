@@ -12,8 +12,8 @@ from pathlib import Path
 
 from modelwave_agent.host import config, status
 from modelwave_agent.host.agent import HostAgent
-from modelwave_agent.host.config import ConfigError
 from modelwave_agent.host.self_update.itself import SelfUpdate, require_free_name, take_line
+from modelwave_agent.host.settings_reader import ConfigError
 from modelwave_agent.host.supervised import problem_of, supervised
 from modelwave_agent.ports import ProofError
 from modelwave_shared import checkout, topics
