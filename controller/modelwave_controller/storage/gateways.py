@@ -72,6 +72,11 @@ def names(connection: Connection) -> list[str]:
     return list(connection.scalars(_NAMES))
 
 
+def is_heard(connection: Connection, name: str) -> bool:
+    """Returns whether its presence is stored."""
+    return connection.execute(_STATES.where(presence.c.device == name)).first() is not None
+
+
 def silencing(connection: Connection, names: Sequence[str]) -> dict[str, Down]:
     """Returns, of these devices, those that are offline and whose gateway is, with that."""
     own = presence.alias()
