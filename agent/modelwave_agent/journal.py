@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import IO, Any
 
 ENOENT = 2
+EINVAL = 22
 W_OK = 2  # of os.access, which boards do not have
 _PIECE_BYTES = 256
 _HEX_DIGITS = b"0123456789abcdef"
@@ -45,7 +46,8 @@ class Journal:
 
     def read(self) -> "dict[str, Any] | None":
         """Returns the newest complete record, or None if there is none: nothing was written yet, or
-        (`is_lost`) all of it is damaged."""
+        (`is_lost`) all of it is damaged. It is durable then, as far as the medium can be written:
+        who has written it may have been killed before it was synced."""
         best = None
         self.counter, self.newest = 0, 1
         written = 0
@@ -53,6 +55,7 @@ class Journal:
             if not file_length(path):
                 continue
             with open(path, "rb") as file:
+                _settle(file)
                 found = _read(file, self.limit)
                 file.seek(0)
                 written += bool(file.read(_HEAD_BYTES).strip(b"\0"))
@@ -106,11 +109,39 @@ def sync(file: "IO[bytes]") -> None:
         os.sync()
 
 
+def sync_name(path: str) -> None:
+    """Brings the names in the folder of `path` onto the medium. POSIX wants that of its own: a file
+    that was synced may have no name after a power cut. Boards have no such call, nor need it."""
+    if not hasattr(os, "fsync") or not hasattr(os, "open"):
+        return
+    folder = os.open(path.rpartition("/")[0] or ".", 0)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.args[0] != EINVAL:  # a file system that cannot sync a folder
+            raise
+    finally:
+        os.close(folder)
+
+
+def _settle(file: "IO[bytes]") -> None:
+    """Brings the file `file` and its name onto the medium, if the medium can be written. A board
+    that is reset has nothing that would wait for it."""
+    if not hasattr(os, "fsync"):
+        return
+    try:
+        sync(file)
+        sync_name(file.name)
+    except OSError:
+        pass
+
+
 def _create(path: str, size: int) -> None:
     with open(path, "wb") as file:
         for _ in range(size // _PIECE_BYTES):
             file.write(bytes(_PIECE_BYTES))
         sync(file)
+    sync_name(path)
 
 
 def file_length(path: str) -> int:

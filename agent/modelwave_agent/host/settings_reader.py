@@ -133,20 +133,20 @@ class SettingsReader:
             raise ConfigError(f"{self.where}{key}: {path}: {error.strerror}") from error
         return str(path)
 
-    def certificate(self) -> tuple[str, str]:
+    def certificate(self, table: str = "broker.") -> tuple[str, str]:
         """Returns the paths of the client certificate and its key, "" for none."""
         names = [
-            self.take(f"broker.{name}", setting_checks.text, "") for name in ("certificate", "key")
+            self.take(f"{table}{name}", setting_checks.text, "") for name in ("certificate", "key")
         ]
         if not any(names):
             return "", ""
         if not all(names):
-            raise ConfigError(f"{self.where}broker.certificate and broker.key: one needs the other")
+            raise ConfigError(f"{self.where}{table}certificate and {table}key: one needs the other")
         certificate, key = (str(self.path.parent / name) for name in names)
         try:
             Authorities("", certificate, key)
         except UnusableFile as error:
-            raise ConfigError(f"{self.where}broker.certificate: {error}") from error
+            raise ConfigError(f"{self.where}{table}certificate: {error}") from error
         return certificate, key
 
     def report_key(self, key: str) -> bytes:

@@ -263,7 +263,7 @@ class SmpCarrier(Carrier):
                 if old == patience.settled:
                     break
             else:
-                raise CarrierError("SMP: the board does not answer after its reset")
+                raise CarrierError("SMP: the board does not answer after its reset", has_begun=True)
         raise CarrierError("SMP: the board does not obey the reset")
 
     async def _keep(self, session: Session, runs: str) -> None:

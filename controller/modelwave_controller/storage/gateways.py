@@ -1,0 +1,107 @@
+"""The gateways that speak for boards. A board says in `extra.via` of its report which one it is
+reached through; the column `via` has it, "" for a device with a network of its own. A gateway
+reports nothing: only its presence is stored, as that of any name.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, exists, func, select
+
+from modelwave_controller.storage.chunks import rows_with
+from modelwave_controller.storage.devices import of_model
+from modelwave_controller.storage.tables import devices, enrolled, presence
+from modelwave_controller.trust.documents import Report
+from modelwave_shared import fields
+from modelwave_shared.errors import DocumentError
+
+MAX_GATEWAYS = 1000  # that are shown: each device could name another one
+
+
+class Gateway(NamedTuple):
+    """`online` None: nothing came from it, or was understood; else `since` when, in Unix seconds.
+    `devices` say that they are reached through it."""
+
+    name: str
+    online: bool | None
+    since: float
+    devices: int
+
+
+class Down(NamedTuple):
+    """A gateway that is offline, `since` a moment in Unix seconds, and so many devices behind it
+    that were asked for."""
+
+    name: str
+    since: float
+    devices: int
+
+
+def column(device: str, report: Report) -> str:
+    """Returns the text for the column `via`; "" if `extra.via` names no other device."""
+    said = report.extra.get("via")
+    try:
+        fields.name(said, "extra.via")
+    except DocumentError:
+        return ""
+    return "" if said == device else str(said)
+
+
+def of(connection: Connection, names: Sequence[str]) -> dict[str, Gateway]:
+    """Returns those of these names that a device is reached through, or that are enrolled as
+    gateways."""
+    counts = _devices(connection, names)
+    its = select(enrolled.c.device).where(enrolled.c.target == "", enrolled.c.generation > 0)
+    known = {row.device for row in rows_with(connection, its, enrolled.c.device, names)}
+    found = sorted({*counts, *known})
+    states = {row.device: row for row in rows_with(connection, _STATES, presence.c.device, found)}
+    return {
+        name: Gateway(name, row.online if row else None, row.at if row else 0, counts.get(name, 0))
+        for name, row in ((name, states.get(name)) for name in found)
+    }
+
+
+def every(connection: Connection, limit: int = MAX_GATEWAYS) -> list[Gateway]:
+    """Returns those that a device is reached through, at most `limit`."""
+    names = connection.scalars(_NAMES.order_by(devices.c.via).limit(limit)).all()
+    return list(of(connection, names).values())
+
+
+def names(connection: Connection) -> list[str]:
+    """Returns the names of those that a device is reached through."""
+    return list(connection.scalars(_NAMES))
+
+
+def is_heard(connection: Connection, name: str) -> bool:
+    """Returns whether its presence is stored."""
+    return connection.execute(_STATES.where(presence.c.device == name)).first() is not None
+
+
+def silencing(connection: Connection, names: Sequence[str]) -> dict[str, Down]:
+    """Returns, of these devices, those that are offline and whose gateway is, with that."""
+    own = presence.alias()
+    is_online = exists().where(own.c.device == devices.c.device, own.c.online)
+    query = select(devices.c.device, devices.c.via, presence.c.at)
+    query = query.join(presence, presence.c.device == devices.c.via)
+    query = query.where(devices.c.via != "", ~presence.c.online, ~is_online)
+    rows = rows_with(connection, query, devices.c.device, names)
+    return {device: Down(via, at, 1) for device, via, at in rows}
+
+
+def down_with(connection: Connection, model: str, targets: Collection[str]) -> list[Down]:
+    """Returns those that are offline and that devices of these targets with the model are behind,
+    by name."""
+    query = select(devices.c.via, presence.c.at, func.count())
+    query = query.join(presence, presence.c.device == devices.c.via)
+    query = of_model(query, model).where(devices.c.via != "", ~presence.c.online)
+    query = query.where(devices.c.target.in_(targets)).group_by(devices.c.via, presence.c.at)
+    return [Down(*row) for row in connection.execute(query.order_by(devices.c.via))]
+
+
+def _devices(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    query = select(devices.c.via, func.count()).where(devices.c.via != "").group_by(devices.c.via)
+    return dict(map(tuple, rows_with(connection, query, devices.c.via, names)))
+
+
+_STATES = select(presence.c.device, presence.c.online, presence.c.at)
+_NAMES = select(devices.c.via).where(devices.c.via != "").distinct()
