@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from rollout_commands import Run, commands
-from rollout_world import FLEET, World, quick, seen
+from rollout_world import FLEET, TARGET, World, quick, seen
 from sqlalchemy import event, func, select
+from test_scans import plans
 
 from modelwave_controller.alerts.settings import AlertSettings
 from modelwave_controller.operations import overview
@@ -211,6 +212,19 @@ def test_a_report_that_repeats_the_one_before_writes_as_little_as_without_a_gate
     with world.store.read() as connection:
         assert connection.scalar(select(func.count()).select_from(tables.devices)) == 4
         assert set(gateways.names(connection)) == {"gw-1", "gw-2"}
+
+
+def test_gateways_that_are_down_are_found_by_an_index_of_their_boards_alone(world: World) -> None:
+    def find() -> None:
+        with world.store.read() as connection:
+            assert [one.name for one in gateways.down_with(connection, "digits", [TARGET])] == [
+                "gw-1"
+            ]
+
+    goes_down(world, "gw-1")
+    found = [plan for plan in plans(world, find) if " devices " in plan.split(" <- ")[0]]
+    assert found
+    assert all("INDEX devices_by_gateway" in plan for plan in found)
 
 
 def test_a_board_that_does_not_answer_in_a_rollout_has_its_gateway_as_the_reason(
