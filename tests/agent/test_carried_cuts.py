@@ -100,7 +100,7 @@ def sweep_board(folder, case, world=CarriedWorld):
         made = prepared(folder / f"{what}-{call}", case, world)
         return made, play(made, case, [], (call, what))
 
-    step = 1 if LONG else 12
+    step = 1 if LONG else 24
     calls = {
         what: range(1 if LONG else 1 + 3 * number, MAX_CALLS, step)
         for number, what in enumerate(TROUBLES)
@@ -132,7 +132,7 @@ def told(name, cases, bad):
 
 
 # A part of the parameters is enough for every day.
-SOME = list(CASES) if LONG else ["healthy", "unwell", "first fails"]
+SOME = list(CASES) if LONG else ["healthy", "first fails"]
 POWER = [False, True] if LONG else [True]
 WORLDS = [CarriedWorld, CommandWorld, BlindWorld]
 FLASHED = WORLDS[1:]

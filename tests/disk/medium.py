@@ -78,7 +78,7 @@ class Disk:
         self.refuse: Callable[[str], None] = lambda kind: None
         for path, data in state:
             folder, name = self._place(path)
-            node = self._new(folder, name, data is None, 0o644 if data is not None else 0o755)
+            node = self._new(folder, name, data is None, 0o600 if data is not None else 0o755)
             node.data += data or b""
             self.base[folder.number][name] = node.number
             self.base[node.number] = {} if data is None else data
@@ -270,7 +270,7 @@ def _grow(folder: Node, held: dict[int, Any], nodes: dict[int, Node]) -> None:
         data = held.get(number, b"")
         if number not in nodes:
             is_folder = isinstance(data, dict)
-            nodes[number] = Node(number, is_folder, 0o755 if is_folder else 0o644)
+            nodes[number] = Node(number, is_folder, 0o755 if is_folder else 0o600)
             if is_folder:
                 _grow(nodes[number], held, nodes)
             else:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tests.disk import left
-from tests.disk.device import Facts, Life
+from tests.disk.device import Life
 from tests.disk.medium import Disk, Moment, State
 
 Key = tuple[State, int]  # a state, and the phase of the world
@@ -46,16 +46,17 @@ class Sweep:
     def __init__(
         self,
         name: str,
-        live: Callable[[Disk, Facts], Life],
-        problems: Callable[[State, Facts], list[str]],
+        live: Callable[[Disk, Any], Life],
+        problems: Callable[[State, Any], list[str]],
         count: Count,
         is_long: bool = False,
+        is_fat: bool = True,
     ) -> None:
         self.name, self.live, self.problems = name, live, problems
-        self.count, self.is_long = count, is_long
+        self.count, self.is_long, self.is_fat = count, is_long, is_fat
         self.booted: dict[Key, Any] = {}
 
-    def run(self, start: State, facts: Facts, pairs: int = 0, kills: int = 0) -> None:
+    def run(self, start: State, facts: Any, pairs: int = 0, kills: int = 0) -> None:
         """`pairs`: of every so many first cuts the second ones are made too; 0: of none. `kills`:
         at every so many moments the program is killed, and the power cut later."""
         first = self._life(Disk(start, facts), facts, self.name)
@@ -77,19 +78,20 @@ class Sweep:
         for key, left_ in self._left(life.moments, where, "killed").items():
             self._booted(key, *left_)
 
-    def _life(self, disk: Disk, facts: Facts, where: str) -> Life:
+    def _life(self, disk: Disk, facts: Any, where: str) -> Life:
         life = self.live(disk, facts)
         self.count.blame(where, life.faults)
         return life
 
-    def _left(self, moments: list[Moment], where: str, kind: str) -> dict[Key, tuple[Facts, str]]:
+    def _left(self, moments: list[Moment], where: str, kind: str) -> dict[Key, tuple[Any, str]]:
         """Returns the states that a cut at these moments may leave, each with the facts that hold
         for it, and where it came from."""
-        found: dict[Key, tuple[Facts, str]] = {}
-        few = left.FEW_LONG if self.is_long and kind == "single" else left.FEW
+        found: dict[Key, tuple[Any, str]] = {}
+        is_long = self.is_long and kind == "single"
+        few = left.FEW_LONG if is_long else left.FEW
         for number, moment in enumerate(moments):
             cuts = 0
-            for told, state in left.states(moment, few, self.is_long and kind == "single"):
+            for told, state in left.states(moment, few, is_long, self.is_fat):
                 cuts += 1
                 at = f"{where}, cut {number}: {told}"
                 key = state, moment.facts.phase
@@ -101,7 +103,7 @@ class Sweep:
             setattr(self.count, kind, getattr(self.count, kind) + cuts)
         return found
 
-    def _booted(self, key: Key, facts: Facts, where: str) -> Life:
+    def _booted(self, key: Key, facts: Any, where: str) -> Life:
         if key not in self.booted:
             self.count.boots += 1
             self.booted[key] = self._life(Disk(key[0], facts), facts, where)

@@ -77,7 +77,7 @@ def _smp(reader: SettingsReader) -> SmpSettings:
 
 def _commands(reader: SettingsReader, health_seconds: float) -> Commands:
     factory = reader.take("factory", setting_checks.text, "")
-    kernels = reader.take("limits.kernels", setting_checks.kernels, None)
+    kernels = reader.take("limits.kernels", setting_checks.kernels, ())
     return Commands(
         write=reader.take("write", _write),
         health=reader.take("health", _health),
@@ -87,7 +87,7 @@ def _commands(reader: SettingsReader, health_seconds: float) -> Commands:
         state_seconds=reader.take("state_seconds", setting_checks.seconds, STATE_SECONDS),
         flash_bytes=reader.take("limits.flash_bytes", _some_bytes),
         ram_bytes=reader.take("limits.ram_bytes", _some_bytes),
-        kernels=kernels,
+        kernels=kernels or None,
         runtime=reader.take("runtime.format", setting_checks.checked(fields.token), TFLITE),
         runtime_version=reader.take("runtime.version", _version, ""),
         factory=str(reader.path.parent / factory) if factory else "",
