@@ -35,3 +35,14 @@ def test_power_cut_at_every_moment_leaves_a_whole_model_and_a_true_report(name: 
     count = swept(SCENES[name], *((1, 1) if LONG else EVERYDAY.get(name, (0, 0))))
     assert count.faults == {}
     assert count.single
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCENES if LONG else ["first", "update", "failed health"])
+def test_error_of_the_disk_that_passes_or_stays_leaves_the_same(name: str) -> None:
+    count = Count()
+    scene = SCENES[name]
+    scenes.sweep(scene, count).meet(scene.start(), Facts(), step=1 if LONG else 9)
+    print(f"{name}: {count.line()}")
+    assert count.faults == {}
+    assert count.errors
