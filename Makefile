@@ -20,11 +20,13 @@ $(STAMP): $(VENV)/.made typings/requirements.txt
 	@command -v micropython >/dev/null || scripts/get-micropython .micropython >/dev/null \
 	  || echo "no MicroPython: what runs on it is not tested (make test says so again)"
 	@test -e .axe/axe.min.js || scripts/get-axe .axe || echo "no axe-core: pages are not tested for everybody's use"
+	@test -e .zephyr/LICENSE || PATH="$(abspath $(BIN)):$$PATH" scripts/get-zephyr .zephyr \
+	  || echo "no MCUboot for QEMU: boards with it are tested with a stand-in alone"
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.demo: $(VENV)/.made
 	@$(BIN)/pip uninstall -qq --yes modelwave # one of before has the agent in it
-	$(BIN)/pip install --quiet --editable ./agent --editable '.[controller,tflite,boards]'
+	$(BIN)/pip install --quiet --editable ./agent --editable '.[controller,tflite,boards,relay]'
 	@touch $@
 
 $(VENV)/.made: pyproject.toml agent/pyproject.toml

@@ -146,7 +146,11 @@ def test_inputs_are_taken_in_the_shapes_of_the_model():
     ("change", "problem"),
     [
         ({"image": None}, "input image"),
-        ({"image": np.zeros((1, 2, 2))}, r"takes uint8, and got float64; convert it with .astype"),
+        (
+            {"image": np.zeros((1, 2, 2))},
+            r"takes uint8, and got float64; bring its values into 0 to 255 as in training, and "
+            r"convert it with .astype\('uint8'\)",
+        ),
         ({"image": np.zeros((1, 2, 3), np.uint8)}, r"shape \[1, 2, 2\], and got \[1, 2, 3\]"),
         ({"image": np.zeros((2, 2, 2), np.uint8)}, r"and got \[2, 2, 2\]"),
         ({"image": [[[1, 2], [3, 999]]]}, "input image: no array"),

@@ -46,7 +46,7 @@ SHARED = {
 }
 TARGETS = {"pi-1": "linux-cpu", "pi-2": "linux-cpu", "b-1": "rp2040", "c-1": "linux-cpu"}
 TARGETS |= {"c-2": "rp2040", "r-1": "linux-cpu", "r-2": "linux-cpu"}
-CONTROLLER, REVOKED = "controller", ("r-1", "r-2")
+CONTROLLER, GATEWAY, REVOKED = "controller", "gw-1", ("r-1", "r-2")
 FILTERS = ("#", "+/#", f"modelwave/1/{FLEET}/#", f"modelwave/1/{FLEET}/+/+")
 
 
@@ -57,7 +57,9 @@ def under(topic: str) -> str:
 def topics() -> list[str]:
     """Every kind of topic, of every device."""
     found = {
-        under(kind.replace("<id>", device)) for kind in KINDS for device in (*TARGETS, "nobody")
+        under(kind.replace("<id>", device))
+        for kind in KINDS
+        for device in (*TARGETS, GATEWAY, "nobody")
     }
     for target in ("linux-cpu", "rp2040"):
         found |= {
@@ -72,6 +74,8 @@ def allowed(user: str, act: str) -> set[str]:
         return {topic for topic in topics() if topic.startswith(under(""))}
     if user in REVOKED:
         return set()
+    if user == GATEWAY:
+        return {under(f"presence/{GATEWAY}")} if act == "w" else set()
     own = {under(kind.replace("<id>", user)) for kind, may in KINDS.items() if act in may}
     shared = {
         under(kind.replace("<target>", TARGETS[user])) for kind, may in SHARED.items() if act in may
@@ -109,6 +113,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             (("c-2",), ("--target", "rp2040", "--certificates")),
         ):
             call("device", "enrol", *names, *more, "--model", "digits", "--out", str(out))
+        call("device", "enrol", GATEWAY, "--gateway", "--out", str(out))
         call("device", "revoke", *REVOKED)
         yield Place(home, out)
 
@@ -155,7 +160,7 @@ def watcher(stack: ExitStack, ports: Ports) -> Client:
     return made
 
 
-@pytest.mark.parametrize("user", ["pi-1", "pi-2", "b-1", "c-1", "c-2", CONTROLLER, "r-1"])
+@pytest.mark.parametrize("user", ["pi-1", "pi-2", "b-1", "c-1", "c-2", GATEWAY, CONTROLLER, "r-1"])
 def test_each_user_writes_and_reads_its_own_topics_alone(
     place: Place, broker: Ports, opened: ExitStack, user: str
 ) -> None:
@@ -297,7 +302,7 @@ def raw(host: Host, place: Place, user: str) -> RawClient:
     return made
 
 
-@pytest.mark.parametrize("user", ["pi-1", "pi-2", "b-1", CONTROLLER])
+@pytest.mark.parametrize("user", ["pi-1", "pi-2", "b-1", GATEWAY, CONTROLLER])
 def test_embedded_broker_lets_each_user_write_and_read_its_own_topics_alone(
     place: Place, own: Host, user: str
 ) -> None:

@@ -162,6 +162,16 @@ def test_model_that_is_none_is_called_by_its_name(modelwave: Run, tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("part", [0.3, 0.9])
+def test_model_that_is_cut_off_is_called_so(modelwave: Run, tmp_path: Path, part: float) -> None:
+    whole = V2.read_bytes()
+    cut = tmp_path / "cut.tflite"
+    cut.write_bytes(whole[: int(part * len(whole))])
+    said = "MODEL: ", "cut.tflite: cut off, or an offset points outside the file"
+    refused(modelwave("golden", "make", cut, "--random=1"), *said)
+    refused(modelwave("golden", "check", cut, V2_GOLDEN, "--steps=any=1", "--faults=0"), *said)
+
+
 def test_detector_and_model_of_two_inputs_get_a_set_with_their_judges(
     modelwave: Run, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from one_step_leader import leading
 from rollout_world import NO_RELEASE, TARGET, Device, World, newest, quick, seen
 from sqlalchemy import event, func, select
 from test_retained_set import retained
@@ -74,6 +75,38 @@ def test_an_order_that_the_broker_lost_is_sent_again(world: World) -> None:
     device = forgetful(world)
     assert hear_later(world, device, 10) == []
     assert hear_later(world, device, 61) == [ALL]
+
+
+def test_only_a_tick_that_is_to_look_looks_at_devices_that_reported(world: World) -> None:
+    bring(world, 1, 100)
+    device = forgetful(world)
+    assert hear_later(world, device, 10) == []
+    world.now += 61
+    world.tick()
+    world.hear([device])
+    world.ticker.tick(world.now, world.steady, looks=False)
+    assert due(world) == []
+    world.ticker.tick(world.now, world.steady)
+    assert due(world) == [ALL]
+
+
+def test_a_round_of_ticks_looks_once_at_devices_that_reported(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wave makes all of its devices report; the ticks that follow it at once leave them."""
+    world.start(1, quick(100))
+    leads = leading(world, lambda: world.now)
+    ticked = []
+
+    def tick(now: float, steady: float, looks: bool) -> bool:
+        ticked.append(looks)
+        return ticker_tick(now, steady, looks)
+
+    ticker_tick = leads.ticker.tick
+    monkeypatch.setattr(leads.ticker, "tick", tick)
+    leads._ticks(looks=True)
+    assert len(ticked) > 1, "the first one opened the stage"
+    assert ticked == [True] + [False] * (len(ticked) - 1)
 
 
 def test_a_slot_of_an_open_stage_is_sent_its_order_again(world: World) -> None:

@@ -297,7 +297,7 @@ def test_a_database_that_fails_is_said_once_and_tried_again(
         failures = [StorageError("the disk is full")] * 3
         caplog.set_level("INFO")
 
-        def tick(_ticker: Ticker, _now: float, _steady: float) -> bool:
+        def tick(_ticker: Ticker, _now: float, _steady: float, _looks: bool) -> bool:
             service._wake.set()  # what may come between two ticks does not hide the trouble
             if failures:
                 raise failures.pop()

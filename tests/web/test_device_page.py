@@ -1,14 +1,16 @@
 """A device's page: what it shows of it, and the acts that a role may do with it."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from modelwave_controller.storage import tags
+from modelwave_shared import topics
 from tests.controller.observing_fleet import ObservingFleet, judging
-from tests.controller.rollout_world import World
+from tests.controller.rollout_world import FLEET, World
 from tests.web.page_reader import PageReader
 from tests.web.served import served
 
@@ -134,3 +136,26 @@ def test_devices_are_found_by_a_part_of_their_name_and_their_last_answer(
     assert found("outcome=FAILED") == [one.name for one in failed]
     assert "selected>FAILED" in reader.get("/devices?outcome=FAILED").text
     assert found("outcome=SUCCEEDED") == []
+
+
+def test_a_board_is_shown_with_its_gateway_and_why_it_is_silent(
+    world: World, reader: PageReader
+) -> None:
+    world.devices["d1"].says = {"extra": {"via": "gw-1"}}
+    world.hear([world.devices["d1"]])
+    for name in ("gw-1", "d1"):
+        world.inbox.put(topics.presence(FLEET, name), b"offline")
+    world.now = time.time()
+    world.tick()
+    world.hear([])
+    reader.log_in("viewer")
+    assert 'data-label="gateway"' in reader.get("/devices").text
+    listed = reader.get("/devices?gateway=gw-1").text
+    assert listed.count('data-label="device"') == 1
+    assert "gw-1, offline since" in listed
+    assert "its gateway gw-1 is offline since" in reader.get("/devices/d1").text
+    itself = reader.get("/devices/gw-1").text
+    assert "/devices?gateway=gw-1" in itself
+    assert "1 device is behind it" in itself
+    assert "gw-1 is offline since" in reader.get("/").text
+    assert "its gateway" not in reader.get("/devices/d0").text

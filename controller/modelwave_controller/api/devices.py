@@ -37,7 +37,8 @@ Outcome = Annotated[str, AfterValidator(_is_outcome), WithJsonSchema({"enum": [*
 
 class List(Asked):
     """Devices to which all of it applies, by name, after the device `after`; at most `limit`.
-    `named`: with this in their names; `outcome`: with this last answer, of `model` or of any."""
+    `named`: with this in their names; `outcome`: with this last answer, of `model` or of any;
+    `gateway`: that are reached through it."""
 
     named: PartOfName | None = None
     target: NameOf | None = None
@@ -45,6 +46,7 @@ class List(Asked):
     model: NameOf | None = None
     not_on: Annotated[int, Field(ge=0, le=999_999_999)] | None = None
     outcome: Outcome | None = None
+    gateway: NameOf | None = None
     offline: bool = False
     trouble: bool = False
     after: NameOf | None = None

@@ -11,11 +11,12 @@ A user name is a device id, or the controller's. Under `modelwave/1/<fleet>/`:
 |              |                       |                               | root/+, heartbeat/<id>, |
 |              |                       |                               | file/<id>/block,        |
 |              |                       |                               | reported/<id>           |
+| a gateway    | its user name         | presence/<id>                 | nothing                 |
 | a controller | any but a device's id | #                             | #                       |
 | anyone else  | none                  | nothing                       | nothing                 |
 
 A device reads its own report to notice that a broker drops it. A device whose target is known reads
-the orders of that target alone.
+the orders of that target alone. A gateway speaks for devices with their own users.
 
 Everything without a rule is denied. A subscription is allowed only if every topic that its
 filter can ever match is allowed, so messages need no check on their way to a subscriber.
@@ -31,6 +32,7 @@ from modelwave_shared.topics import under
 # A level of a pattern that stands for one target: any word except the wildcards and `device`,
 # the level of the orders for single devices.
 A_TARGET = "<target>"
+A_GATEWAY = "<gateway>"  # in place of a target: the user is a gateway
 
 
 def is_topic_name(topic: str) -> bool:
@@ -69,7 +71,7 @@ def _level_covers(allowed: str, asked: str) -> bool:
 @dataclass(frozen=True)
 class FleetAcl:
     """The rules of the table above, for one fleet. `controllers` are the users with that role;
-    `targets` has the targets of devices that are known."""
+    `targets` has the targets of devices that are known, A_GATEWAY for gateways."""
 
     fleet: str
     controllers: frozenset[str] = frozenset({"controller"})
@@ -94,8 +96,10 @@ class FleetAcl:
         if user in self.controllers:
             yield under(self.fleet, "#")
         elif is_device_id(user):
-            yield under(self.fleet, "reported", user)
             yield under(self.fleet, "presence", user)
+            if self.targets.get(user) == A_GATEWAY:
+                return
+            yield under(self.fleet, "reported", user)
             yield under(self.fleet, "metrics", user)
             yield under(self.fleet, "file", user, "get")
 
@@ -104,7 +108,7 @@ class FleetAcl:
         if the device's target is not known."""
         if user in self.controllers:
             yield under(self.fleet, "#")
-        elif is_device_id(user):
+        elif is_device_id(user) and self.targets.get(user) != A_GATEWAY:
             yield under(self.fleet, "desired", self.targets.get(user, A_TARGET), "+", "+")
             yield under(self.fleet, "desired", "device", user, "+")
             yield under(self.fleet, "root", "+")

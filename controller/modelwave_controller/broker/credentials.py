@@ -1,8 +1,8 @@
 """Reads users and their passwords from a text file of `name:hash` or `name:hash:target` lines.
 
 `#` starts a comment line. A hash is argon2id, which `hash_password` makes, or PBKDF2 as Mosquitto
-writes it (pbkdf2.py). `target` is that of the device; without it the user may read the orders of
-all targets.
+writes it (pbkdf2.py). `target` is that of the device, `<gateway>` for a gateway; without it
+the user may read the orders of all targets.
 """
 
 from pathlib import Path

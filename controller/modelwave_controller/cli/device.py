@@ -16,7 +16,7 @@ from modelwave_controller.cli.amounts import milliseconds, number, percent
 from modelwave_controller.cli.doors import Door, ask, door
 from modelwave_controller.cli.later import Place
 from modelwave_controller.cli.options import JsonOption
-from modelwave_controller.operations import device_words
+from modelwave_controller.operations import device_words, gateway_words
 from modelwave_controller.operations.device_words import doing
 from modelwave_controller.phrases import span
 from modelwave_controller.results.devices import VIEW_TROUBLES, DevicePage
@@ -98,6 +98,10 @@ def list_devices(
         str | None,
         typer.Option(metavar="WORD", help="Only devices with this last answer, such as FAILED."),
     ] = None,
+    gateway: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only devices that are reached through this gateway."),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(min=1, show_default="all", help="At most as many; --after goes on."),
@@ -119,6 +123,7 @@ def list_devices(
         "trouble": trouble,
         "named": named,
         "outcome": outcome,
+        "gateway": gateway,
     }
     with door(ctx) as there:
         found = _Listed(there, filters, after, limit)
@@ -178,10 +183,12 @@ def _print_devices(found: _Listed, now: float) -> None:
     columns = ["device", "target", "slot", "tags", "presence", "last report", "live", "trouble"]
     devices = iter(found)
     first = list(islice(devices, PAGE))
-    with_view = any(device.get("view") in VIEW_TROUBLES for device in first)
-    if with_view:
-        columns.insert(-1, "view")
-    stream_table(columns, (_row(device, now, with_view) for device in chain(first, devices)))
+    more = {
+        "gateway": any(device.get("via") for device in first),
+        "view": any(device.get("view") in VIEW_TROUBLES for device in first),
+    }
+    columns[-1:-1] = [name for name, is_shown in more.items() if is_shown]
+    stream_table(columns, (_row(device, now, more) for device in chain(first, devices)))
 
 
 @app.command("show")
@@ -282,13 +289,14 @@ def forget(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = Fal
     )
 
 
-def _row(device: dict[str, Any], now: float, with_view: bool) -> list[object]:
-    row = [device["device"], device_words.target_of(device) or "unknown", device.get("slot", "")]
+def _row(device: dict[str, Any], now: float, more: dict[str, bool]) -> list[object]:
+    row = [device["device"], device_words.shown_target(device), device.get("slot", "")]
     row += [", ".join(device["tags"]), device_words.presence(device, now)]
     row.append(f"{span(now - device['seen_at'])} ago" if "target" in device else "")
     row.append(", ".join(f"{m['model']} {m['release'] or 'none'}" for m in device["models"]))
-    view = [device.get("view") or "–"] if with_view else []
-    return [*row, *view, device["trouble"]]
+    its = {"gateway": gateway_words.of(device), "view": device.get("view")}
+    row += [its[name] or "–" for name, is_shown in more.items() if is_shown]
+    return [*row, device["trouble"]]
 
 
 def _observed(one: dict[str, Any]) -> tuple[object, ...]:

@@ -68,6 +68,18 @@ def enrol(
     board: Annotated[
         bool, typer.Option("--board", help="Write a file for a MicroPython board.")
     ] = False,
+    behind_gateway: Annotated[
+        bool,
+        typer.Option(
+            "--behind-gateway",
+            help="With --board: what the broker asks for is not in the board's file, but in "
+            "another one, for its gateway.",
+        ),
+    ] = False,
+    gateway: Annotated[
+        bool,
+        typer.Option("--gateway", help="They are gateways, and may tell their presence alone."),
+    ] = False,
     renew: Annotated[
         bool, typer.Option("--renew", help="Make new secrets for devices that have some.")
     ] = False,
@@ -83,16 +95,25 @@ def enrol(
     """Enrol devices: make their secrets, settings and the broker's list of users.
 
     FOLDER gets a folder for each host, with which `modelwave-agent run --config` works as it is,
-    or a file for each board. Secrets are made once: copy the files to the devices and delete them.
-    The folder broker/ in the home has what the broker needs.
+    and for each gateway, or a file for each board. Secrets are made once: copy the files to the
+    devices and delete them. The folder broker/ in the home has what the broker needs.
     """
     home = home_of(ctx)
     _ = home.config
+    if behind_gateway and (not board or gateway):
+        raise OperatorError("--behind-gateway: only for boards, with --board and no --gateway")
+    if gateway:
+        if not names or target or model or from_file or board:
+            raise OperatorError("--gateway: give DEVICES and --out; a gateway has none of the rest")
+        chosen = lists.of_names(names, "", (), tag or [])
+    else:
+        chosen = _devices(home, names or [], target, model or [], tag or [], from_file)
     wanted = Wanted(
-        devices=_devices(home, names or [], target, model or [], tag or [], from_file),
+        devices=chosen,
         out=out,
         authority=_authority(home, passphrase_file) if certificates else None,
         board=board,
+        behind=behind_gateway,
         renew=renew,
         brokers=_urls(broker or []),
     )

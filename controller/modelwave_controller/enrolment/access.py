@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from modelwave_controller import disk
 from modelwave_controller.broker import pbkdf2
-from modelwave_controller.broker.acl import FleetAcl
+from modelwave_controller.broker.acl import A_GATEWAY, FleetAcl
 from modelwave_controller.enrolment.lists import CONTROLLER
 from modelwave_controller.home import Home
 from modelwave_shared.topics import under
@@ -29,7 +29,8 @@ _HEAD = "# Written by `modelwave device enrol` and `revoke`: changes here are lo
 
 
 class User(NamedTuple):
-    """A device that may use the broker; `verifier` "": by a certificate alone."""
+    """A device that may use the broker, or a gateway, with the target ""; `verifier` "": by a
+    certificate alone."""
 
     device: str
     target: str
@@ -59,6 +60,7 @@ def write(home: Home, users: Iterable[User]) -> Path:
 
 
 def _files(fleet: str, password: str, users: list[User]) -> dict[str, str]:
+    users = [user._replace(target=user.target or A_GATEWAY) for user in users]
     acl = FleetAcl(fleet, targets={user.device: user.target for user in users})
     by_password = [user for user in users if user.verifier]
     its = f"{CONTROLLER}:{pbkdf2.hash_random(password)}\n"

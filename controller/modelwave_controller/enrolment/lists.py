@@ -30,6 +30,8 @@ Rule = Callable[[Any, str], None]
 
 
 class ToEnrol(NamedTuple):
+    """`target` "": a gateway, without models."""
+
     device: str
     target: str
     models: tuple[str, ...]
@@ -52,7 +54,8 @@ class BadList(OperatorError):
 def of_names(
     names: Sequence[str], target: str, models: Sequence[str], tags: Sequence[str]
 ) -> list[ToEnrol]:
-    """Returns the devices of a command line, which share the rest. Raises OperatorError."""
+    """Returns the devices of a command line, which share the rest; gateways without a target.
+    Raises OperatorError."""
     for what, found in _problems({"NAME": names, "--model": models, "--tag": tags}, target):
         raise OperatorError(f"{what}: {found}")
     if len(set(names)) != len(names):
@@ -66,7 +69,7 @@ def _problems(words: dict[str, Sequence[str]], target: str) -> Iterator[tuple[st
         rule = _device if what == "NAME" else fields.name
         if problem := _problem_of(rule, found, most):
             yield what, problem
-    if problem := _problem(schema.target, target):
+    if target and (problem := _problem(schema.target, target)):
         yield "--target", problem
 
 

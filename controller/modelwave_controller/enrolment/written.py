@@ -6,7 +6,11 @@
     report.key    with which the device proves its reports
     ca.pem        the authority of the broker's certificate, unless the system knows it
 
-A board's file is JSON with the same in it; modelwave_agent.board.enrolled reads it.
+A board's file is JSON with the same in it; modelwave_agent.board.enrolled reads it. What the broker
+asks a board for that is behind a gateway is not in it, but in files beside it, for the gateway:
+DEVICE.password, or DEVICE.pem and DEVICE.key.
+
+A gateway has a folder too, with relay.toml in place of agent.toml, and no report.key.
 """
 
 import json
@@ -14,7 +18,7 @@ import os
 import ssl
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -90,21 +94,23 @@ def _authorities(home: Home) -> bytes:
     return data
 
 
-def host_files(device: ToEnrol, secrets: Secrets, around: Surroundings) -> dict[str, bytes]:
-    """Returns the files of a host's folder, by name."""
-    files = {"root.json": around.root, "report.key": f"{secrets.report_key}\n".encode()}
+def folder_files(device: ToEnrol, secrets: Secrets, around: Surroundings) -> dict[str, bytes]:
+    """Returns the files of the folder of a host or a gateway, by name."""
+    files = {"root.json": around.root}
+    if device.target:
+        files["report.key"] = f"{secrets.report_key}\n".encode()
     if secrets.certificate:
         files["device.pem"], files["device.key"] = secrets.certificate
     else:
         files["password"] = f"{secrets.password}\n".encode()
     if around.authorities:
         files["ca.pem"] = around.authorities
-    return files | {"agent.toml": _agent_toml(device, set(files), around).encode()}
+    name, lines = ("agent.toml", _agent_toml) if device.target else ("relay.toml", _relay_toml)
+    return files | {name: "\n".join([*lines(device, set(files), around), ""]).encode()}
 
 
-def _agent_toml(device: ToEnrol, files: set[str], around: Surroundings) -> str:
-    first, *others = urls = around.brokers_of(device.device)
-    lines = [
+def _agent_toml(device: ToEnrol, files: set[str], around: Surroundings) -> list[str]:
+    return [
         "# Written by `modelwave device enrol`; agent.toml.example explains all settings.",
         f"device = {_quoted(device.device)}",
         f"target = {_quoted(device.target)}",
@@ -112,6 +118,31 @@ def _agent_toml(device: ToEnrol, files: set[str], around: Surroundings) -> str:
         'state = "state"',
         'root = "root.json"',
         'report_key_file = "report.key"',
+        *_broker(device, files, around),
+        *_file_hosts_in("download", around),
+    ]
+
+
+def _relay_toml(device: ToEnrol, files: set[str], around: Surroundings) -> list[str]:
+    return [
+        "# Written by `modelwave device enrol`; relay.toml.example explains all settings.",
+        f"gateway = {_quoted(device.device)}",
+        'state = "state"',
+        'root = "root.json"',
+        *_broker(device, files, around),
+        *_file_hosts_in("files", around),
+        "",
+        "# A table for each board, with its files of `modelwave device enrol --behind-gateway`:",
+        "# [[board]]",
+        '# device = "pico-1"',
+        '# usb_serial = "…"  # or port = "/dev/…"',
+        '# password_file = "pico-1.password"',
+    ]
+
+
+def _broker(device: ToEnrol, files: set[str], around: Surroundings) -> list[str]:
+    first, *others = urls = around.brokers_of(device.device)
+    lines = [
         "",
         "[broker]",
         f"url = {_quoted(first)}" if not others else f"urls = [{', '.join(map(_quoted, urls))}]",
@@ -122,11 +153,14 @@ def _agent_toml(device: ToEnrol, files: set[str], around: Surroundings) -> str:
         lines += ['certificate = "device.pem"', 'key = "device.key"']
     if "ca.pem" in files:
         lines.append('ca = "ca.pem"')
-    if around.file_hosts:
-        lines += ["", "[download]", f"hosts = [{', '.join(map(_quoted, around.file_hosts))}]"]
-        if around.private_networks:
-            lines.append("private_networks = true")
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def _file_hosts_in(table: str, around: Surroundings) -> list[str]:
+    if not around.file_hosts:
+        return []
+    lines = ["", f"[{table}]", f"hosts = [{', '.join(map(_quoted, around.file_hosts))}]"]
+    return [*lines, "private_networks = true"] if around.private_networks else lines
 
 
 def _quoted(text: str) -> str:
@@ -134,18 +168,52 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def board_file(device: ToEnrol, secrets: Secrets, around: Surroundings) -> bytes:
-    """Returns a board's file. Raises OperatorError if a board cannot use the broker."""
-    broker = BrokerSettings(urls=around.brokers_of(device.device))
+def board_files(
+    device: ToEnrol, secrets: Secrets, around: Surroundings, behind: bool
+) -> dict[str, bytes]:
+    """Returns a board's file by its name, and those of its gateway if it is `behind` one. Raises
+    OperatorError if a board cannot use the broker."""
+    if not behind:
+        _check_authorities(around)
+        return {f"{device.device}.json": _board_file(device, secrets, around, _asked(secrets))}
+    place = names_of_board(device.device, bool(secrets.certificate), behind)
+    of_gateway = secrets.certificate or (f"{secrets.password}\n".encode(),)
+    around = replace(around, authorities=b"")  # the gateway has them
+    files = [_board_file(device, secrets, around, {}), *of_gateway]
+    return dict(zip(place, files, strict=True))
+
+
+def _check_authorities(around: Surroundings) -> None:
+    """Raises OperatorError if a board cannot use the broker."""
     if len(around.authorities) > MAX_BOARD_AUTHORITIES_BYTES:
         raise OperatorError(
             f"broker.ca: longer than {MAX_BOARD_AUTHORITIES_BYTES} bytes, which is too much for a "
             "board; name a file with the broker's authority alone"
         )
-    if broker.tls and not around.authorities:
+    if BrokerSettings(urls=list(around.brokers)).tls and not around.authorities:
         raise OperatorError(
             "broker.ca: a board has no authorities of its own; name the file of the broker's"
         )
+
+
+def names_of_board(device: str, by_certificate: bool, behind: bool) -> list[str]:
+    """Returns the names of a board's files, in their order."""
+    of_gateway = [f"{device}.pem", f"{device}.key"] if by_certificate else [f"{device}.password"]
+    return [f"{device}.json", *(of_gateway if behind else [])]
+
+
+def _asked(secrets: Secrets) -> dict[str, object]:
+    """Returns what the broker asks a board for."""
+    if secrets.certificate:
+        certificate, key = secrets.certificate
+        return {"certificate": certificate.decode(), "key": key.decode()}
+    return {"password": secrets.password}
+
+
+def _board_file(
+    device: ToEnrol, secrets: Secrets, around: Surroundings, asked: dict[str, object]
+) -> bytes:
+    broker = BrokerSettings(urls=around.brokers_of(device.device))
     document: dict[str, object] = {
         "v": BOARD_FORMAT,
         "device": device.device,
@@ -158,13 +226,9 @@ def board_file(device: ToEnrol, secrets: Secrets, around: Surroundings) -> bytes
     }
     if others := broker.places[1:]:
         document["others"] = others
-    if broker.tls:
+    if around.authorities:
         document["ca"] = around.authorities.decode("ascii", "replace")
-    if secrets.certificate:
-        certificate, key = secrets.certificate
-        document |= {"certificate": certificate.decode(), "key": key.decode()}
-    else:
-        document["password"] = secrets.password
+    document |= asked
     return json.dumps(document).encode() + b"\n"
 
 

@@ -10,7 +10,10 @@ An entry is a dict, as `device list --json` prints it:
     unproven      what came in its name and was not proven, or None
     silent_since  set for a device that is online according to the broker, but has not reported for
                   SILENT_SECONDS
-    target        and what else its report says; absent if none was readable
+    speaks_for    of a gateway, the number of devices that are reached through it; else None
+    gateway       of a device that is reached through one: since when that is `online`, offline or,
+                  None, not known; of a gateway the same of itself; else None
+    target        and what else its report says, its gateway in `via`; absent if none was readable
 """
 
 from collections.abc import Sequence
@@ -18,11 +21,11 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from modelwave_controller.operations import membership, unproven
+from modelwave_controller.operations import gateway_words, membership, unproven
 from modelwave_controller.operations.device_words import doing
 from modelwave_controller.phrases import plural
 from modelwave_controller.results.devices import VIEW_TROUBLES
-from modelwave_controller.storage import clock, last_heard, offers, tags
+from modelwave_controller.storage import clock, gateways, last_heard, offers, tags
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.chunks import rows_with
 from modelwave_controller.storage.proven import OFF
@@ -52,6 +55,7 @@ def entries_of(
     unproven.add_to(connection, found, proof)
     if up_to_date:
         _add_presence(connection, found, seconds)
+    _add_gateways(connection, found, up_to_date)
     for name, its_tags in tags.of_each(connection, names).items():
         found[name]["tags"] = its_tags
     for entry in found.values():
@@ -72,7 +76,8 @@ def silent_before(clock_now: float) -> float:
 
 def _nothing_of(name: str) -> Entry:
     entry: Entry = {"device": name, "online": None, "silent_since": None, "models": [], "tags": []}
-    return entry | dict.fromkeys(("bad", "enrolment", "waiting", "proven", "unproven"))
+    others = ("bad", "enrolment", "waiting", "proven", "unproven", "speaks_for", "gateway")
+    return entry | dict.fromkeys(others)
 
 
 def _add_reports(connection: Connection, found: dict[str, Entry], clock_now: float) -> None:
@@ -109,11 +114,25 @@ def _add_presence(connection: Connection, found: dict[str, Entry], clock_now: fl
             entry["silent_since"] = entry["seen_at"]
 
 
+def _add_gateways(connection: Connection, found: dict[str, Entry], up_to_date: bool) -> None:
+    vias = {entry["via"] for entry in found.values() if entry.get("via")}
+    known = gateways.of(connection, sorted({*found, *vias}))
+    for name, entry in found.items():
+        if name in known and "target" not in entry:
+            entry["speaks_for"] = known[name].devices
+        its = name if entry["speaks_for"] is not None else entry.get("via")
+        if its in known:
+            one = known[its]
+            entry["gateway"] = {"online": one.online if up_to_date else None, "since": one.since}
+
+
 def _trouble(entry: Entry, now: float) -> str:
     """Returns the most important problem of a device, or "": a second device with its id and
     ignored old reports first, because with them all else about the device may be out of date."""
     if outside := membership.trouble(entry):
         return outside
+    if gateway_words.is_down(entry["gateway"]) and entry["speaks_for"] is not None:
+        return gateway_words.itself(entry["gateway"]["since"], entry["speaks_for"])
     if doubt := unproven.trouble(entry, now):
         return doubt
     if entry.get("cloned"):

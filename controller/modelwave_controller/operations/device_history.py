@@ -20,7 +20,7 @@ from modelwave_controller.rollout import wanted
 from modelwave_controller.rollout.events import Release
 from modelwave_controller.rollout.numbers import Number
 from modelwave_controller.rollout.state import Rollout, State
-from modelwave_controller.storage import clock, device_past, log, windows
+from modelwave_controller.storage import clock, device_past, gateways, log, windows
 from modelwave_controller.storage.device_past import Place
 from modelwave_controller.storage.tables import LIVE, SHADOW
 from modelwave_controller.storage.waves import BACK, RETURNED, SETTLED, UNSHADOWED
@@ -40,7 +40,7 @@ def of(connection: Connection, device: str, now: float) -> DeviceHistory:
     """`now` is in Unix seconds. Raises NotFoundError for a device of which nothing is stored."""
     place = device_past.place(connection, device)
     acts = history.entries_of(connection, device_past.notes(connection, device, ACTS))
-    if place is None and not acts:
+    if place is None and not acts and not gateways.of(connection, [device]):
         raise NotFoundError(f"DEVICE: nothing of {device} is stored; see `modelwave device list`")
     state = log.without_answers(connection)
     answers = list(_answers(connection, state, device))

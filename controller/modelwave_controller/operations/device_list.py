@@ -35,6 +35,7 @@ class Only:
     trouble: bool = False
     named: str | None = None  # with this in their names
     outcome: str | None = None  # that report a model, or `model`, with this last answer
+    gateway: str | None = None  # that are reached through it
 
     @property
     def leaves_nothing_out(self) -> bool:
@@ -46,6 +47,7 @@ class Only:
             (self.named is None or self.named in entry["device"])
             and self.target in (None, device_words.target_of(entry))
             and (self.tag is None or self.tag in entry["tags"])
+            and self.gateway in (None, entry.get("via"))
             and (self.model is None or bool(models))
             and (self.not_on is None or any(m["release"] != self.not_on for m in models))
             and (self.outcome is None or any(m["outcome"] == self.outcome for m in models))
@@ -114,7 +116,7 @@ def device(connection: Connection, name: str, now: float, proof: str = OFF) -> E
     """Returns the entry of a device, with what it observed last of each model. Raises OperatorError
     if it is unknown."""
     [entry] = entries_of(connection, [name], now, health(connection, now).up_to_date, proof)
-    parts = ("target", "bad", "enrolment", "waiting", "unproven")
+    parts = ("target", "bad", "enrolment", "waiting", "unproven", "speaks_for")
     if not any(entry.get(part) for part in parts):
         raise OperatorError(
             f"DEVICE: no message from {name[:64]!r} was received, and it is not enrolled; see "

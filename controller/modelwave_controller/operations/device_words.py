@@ -5,6 +5,7 @@
 
 from typing import Any
 
+from modelwave_controller.operations import gateway_words
 from modelwave_controller.phrases import clones, moment, plural, span
 from modelwave_controller.results.devices import VIEW_TROUBLES
 
@@ -17,11 +18,24 @@ def presence(device: dict[str, Any], now: float) -> str:
     return "online" if device["online"] else "offline"
 
 
+def presence_and_why(device: dict[str, Any], now: float) -> str:
+    """Returns the presence; of a device whose gateway is down, with that reason."""
+    found, why = presence(device, now), gateway_words.why(device)
+    return f"{found}: {why}" if why else found
+
+
 def target_of(entry: dict[str, Any]) -> str | None:
     """Returns the target that a device reported, or else that it was enrolled with."""
     enrolment = entry["enrolment"] or {}
     found: str | None = entry.get("target", enrolment.get("target"))
     return found
+
+
+def shown_target(entry: dict[str, Any]) -> str:
+    """Returns the target, or what else it is known to be."""
+    if entry["speaks_for"] is not None:
+        return "gateway"
+    return target_of(entry) or "unknown"
 
 
 def doing(model: dict[str, Any], seen_at: float, now: float) -> str:
@@ -37,13 +51,16 @@ def doing(model: dict[str, Any], seen_at: float, now: float) -> str:
 def facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [
         ("device", device["device"]),
-        ("presence", presence(device, now)),
+        ("presence", presence_and_why(device, now)),
         ("enrolled", _enrolment(device)),
     ]
+    if device["speaks_for"] is not None:
+        rows.append(("gateway of", plural(device["speaks_for"], "device")))
     if "target" in device:
         runtimes = (f"{name} {version}".strip() for name, version in device["runtimes"].items())
         rows += [
             ("target", device["target"]),
+            *([("gateway", gateway_words.of(device))] if device["via"] else []),
             ("slot", device["slot"]),
             ("tags", ", ".join(device["tags"]) or "none"),
             ("last report", f"{span(now - device['seen_at'])} ago, {moment(device['seen_at'])}"),
@@ -110,5 +127,6 @@ def _enrolment(device: dict[str, Any]) -> str:
         return f"revoked at {moment(found['revoked_at'])}"
     if not found["generation"]:
         return f"no; approved at {moment(found['approved_at'])}"
-    at = f"as {found['target']} at {moment(found['enrolled_at'])}"
-    return at if "target" in device else f"{at}; never heard"
+    at = f"as {found['target'] or 'a gateway'} at {moment(found['enrolled_at'])}"
+    is_heard = "target" in device or (device["gateway"] and device["gateway"]["since"])
+    return at if is_heard else f"{at}; never heard"

@@ -28,7 +28,7 @@ from modelwave_controller.interruption import held_back, saying
 from modelwave_controller.operations import acts
 from modelwave_controller.phrases import listed, plural
 from modelwave_controller.rollout.events import DeviceApproved, DeviceRevoked, DevicesEnrolled
-from modelwave_controller.storage import devices, enrolled, tags
+from modelwave_controller.storage import devices, enrolled, gateways, tags
 from modelwave_controller.storage.enrolled import Enrolled
 from modelwave_controller.storage.store import Transactions
 from modelwave_controller.trust import report_keys
@@ -43,13 +43,15 @@ Tell = Callable[[int, int], None]
 @dataclass(frozen=True)
 class Wanted:
     """What is asked for: `out` takes the devices' files; `authority` makes certificates in place of
-    passwords; `board`: a file a device, not a folder; `renew`: devices that are enrolled get new
+    passwords; `board`: a file a device, not a folder; `behind`: what the broker asks for is not in
+    it, but in files beside it, for the device's gateway; `renew`: devices that are enrolled get new
     secrets; `brokers`: its URLs for devices, (): those of the settings."""
 
     devices: Sequence[ToEnrol]
     out: Path
     authority: Authority | None = None
     board: bool = False
+    behind: bool = False
     renew: bool = False
     brokers: Sequence[str] = ()
 
@@ -98,10 +100,14 @@ def _is_due(row: Enrolled | None, one: ToEnrol, renew: bool) -> bool:
         raise OperatorError(f"{row.device} was revoked: enrol it anew with --renew")
     if row.target != one.target:
         raise OperatorError(
-            f"{row.device} is enrolled as {row.target}, not as {one.target}: --renew changes that, "
-            "and makes new secrets"
+            f"{row.device} is enrolled as {_kind(row.target)}, not as {_kind(one.target)}: --renew "
+            "changes that, and makes new secrets"
         )
     return False
+
+
+def _kind(target: str) -> str:
+    return target or "a gateway"
 
 
 @contextmanager
@@ -142,11 +148,12 @@ def _write(
         password = "" if certificate else access.new_password()
         key = report_keys.device_report_key(master, one.device, generation)
         secrets = Secrets(password, certificate, key.hex())
-        place = work / _name(wanted, one.device)
         if wanted.board:
-            written.write_secret(place, written.board_file(one, secrets, around))
+            files = written.board_files(one, secrets, around, wanted.behind)
+            for name, data in files.items():
+                written.write_secret(work / name, data)
         else:
-            written.write_host(place, written.host_files(one, secrets, around))
+            written.write_host(work / one.device, written.folder_files(one, secrets, around))
         verifier = pbkdf2.hash_random(password) if password else ""
         rows.append(Enrolled(one.device, one.target, generation, verifier, now, 0, 0))
     os.sync()  # once: to sync each file of 5,000 devices takes minutes
@@ -154,17 +161,20 @@ def _write(
     return rows
 
 
-def _name(wanted: Wanted, device: str) -> str:
-    return f"{device}.json" if wanted.board else device
+def _names(wanted: Wanted, device: str) -> list[str]:
+    """Returns the names of what is written for a device."""
+    if not wanted.board:
+        return [device]
+    return written.names_of_board(device, bool(wanted.authority), wanted.behind)
 
 
 def _check_place(wanted: Wanted, device: str, row: Enrolled | None) -> None:
-    place = wanted.out / _name(wanted, device)
-    if place.exists() and not _has_secrets(row):
-        raise OperatorError(
-            f"--out: {place} exists, and {device} is not enrolled: remove it, or name another "
-            "folder"
-        )
+    for place in (wanted.out / name for name in _names(wanted, device)):
+        if place.exists() and not _has_secrets(row):
+            raise OperatorError(
+                f"--out: {place} exists, and {device} is not enrolled: remove it, or name another "
+                "folder"
+            )
 
 
 def _take(
@@ -190,8 +200,8 @@ def _take(
             renewed = sum(_has_secrets(before.get(name)) for name in names)
             act = DevicesEnrolled(number=len(rows), first=names[:NAMED_IN_LOG], renewed=renewed)
             acts.note(connection, now, actor, act)
-            for row in rows:
-                _move(work, wanted.out, _name(wanted, row.device), moved)
+            for name in (name for row in rows for name in _names(wanted, row.device)):
+                _move(work, wanted.out, name, moved)
             disk.sync_folder(wanted.out)
     except BaseException:
         for source, place in reversed(moved):
@@ -239,7 +249,7 @@ def revoke(
             rows = [_revoked(name, its.get(name), known.get(name), now) for name in names]
             enrolled.put(connection, rows)
             for name in names:
-                if devices.is_known(connection, name):
+                if devices.is_known(connection, name) or gateways.is_heard(connection, name):
                     acts.forget(connection, home.config.fleet, name, now, actor)
                 acts.note(connection, now, actor, DeviceRevoked(device=name))
         return write_access(home, store)

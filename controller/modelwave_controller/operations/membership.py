@@ -34,7 +34,8 @@ def trouble(entry: Entry) -> str:
     if entry["waiting"]:
         revoked = entry["enrolment"] is not None
         return "revoked, and still reports" if revoked else "waits for `device approve`"
-    if entry["enrolment"] and "target" not in entry and not entry["bad"]:
+    is_new = not (entry["gateway"] or {}).get("since")
+    if entry["enrolment"] and "target" not in entry and not entry["bad"] and is_new:
         if entry["enrolment"]["revoked_at"]:
             return "revoked"
         known = "enrolled" if entry["enrolment"]["generation"] else "approved"

@@ -9,9 +9,9 @@ from modelwave_controller.operations import membership, unproven
 from modelwave_controller.operations.device_entries import silent_before
 from modelwave_controller.operations.health import Health, health
 from modelwave_controller.results.devices import VIEW_TROUBLES
-from modelwave_controller.results.fleet import Fleet
+from modelwave_controller.results.fleet import Fleet, Gateway
 from modelwave_controller.rollout.state import FINAL
-from modelwave_controller.storage import clock, last_heard, lease, log, metrics, shares
+from modelwave_controller.storage import clock, gateways, last_heard, lease, log, metrics, shares
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.proven import OFF
 from modelwave_controller.storage.tables import device_models, devices, presence
@@ -64,6 +64,7 @@ def fleet(
         warnings=list(warnings),
         in_doubt=unproven.in_doubt(connection, proof),
         unproven=unproven.lately(connection, proof, now),
+        gateways=_gateways(connection, found.up_to_date),
     )
 
 
@@ -100,6 +101,13 @@ def _not_fresh(connection: Connection) -> dict[str, list[str]]:
     for word, device in connection.execute(query.order_by(devices.c.device)):
         found.setdefault(word, []).append(device)
     return found
+
+
+def _gateways(connection: Connection, up_to_date: bool) -> list[Gateway]:
+    return [
+        Gateway(one.name, one.online if up_to_date else None, one.since, one.devices)
+        for one in gateways.every(connection)
+    ]
 
 
 def _leader(found: Health) -> dict[str, Any] | None:

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
+from modelwave_controller.operations import gateway_words
+from modelwave_controller.operations.health import Health
 from modelwave_controller.phrases import moment
 from modelwave_controller.results.rollouts import Problem
 from modelwave_controller.rollout import retry, wanted
@@ -12,10 +14,11 @@ from modelwave_controller.rollout.events import IN_PROGRESS
 from modelwave_controller.rollout.facts import Known, later, newest_answers, population_of
 from modelwave_controller.rollout.numbers import NO_NUMBER, Number
 from modelwave_controller.rollout.state import Answer, Rollout, StageState, State, Wave
-from modelwave_controller.storage import last_heard
+from modelwave_controller.storage import gateways, last_heard
 from modelwave_controller.storage.ahead import Comparison
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.devices import RefusalNote
+from modelwave_controller.storage.gateways import Down
 from modelwave_controller.storage.tables import device_models, devices
 from modelwave_shared.words import SHADOWED, SUCCEEDED
 
@@ -48,17 +51,20 @@ def problems_of(
 
 
 def with_moments(
-    connection: Connection, model: str, found: Sequence[Problem], now: float, utc: bool = False
+    connection: Connection, model: str, found: Sequence[Problem], state: Health, utc: bool = False
 ) -> list[Problem]:
     """Returns the problems with `then`, where the device's newest report still has the reason; of
-    devices that said nothing with the time of their last report. `now` is in Unix seconds."""
+    devices that said nothing with the time of their last report, and with their gateway if that is
+    known to be down."""
     return [
-        one for chunk in chunks(found) for one in _with_moments(connection, model, chunk, now, utc)
+        one
+        for chunk in chunks(found)
+        for one in _with_moments(connection, model, chunk, state, utc)
     ]
 
 
 def _with_moments(
-    connection: Connection, model: str, found: Sequence[Problem], now: float, utc: bool
+    connection: Connection, model: str, found: Sequence[Problem], state: Health, utc: bool
 ) -> list[Problem]:
     its, reports, names = device_models.c, devices.c, [one.device for one in found]
     query = (
@@ -67,18 +73,24 @@ def _with_moments(
         .join(device_models, its.device == reports.device)
         .where(its.model == model, its.tries > 0, its.device.in_(names))
     )
+    down = gateways.silencing(connection, names) if state.up_to_date else {}
     then = {
-        (row.device, NO_ANSWER): f"its last report is of {moment(row.seen_at, utc)}"
+        (row.device, NO_ANSWER): _silence(down.get(row.device), row.seen_at, utc)
         for row in connection.execute(
             select(reports.device, last_heard.SEEN_AT)
             .select_from(last_heard.NEWEST)
             .where(reports.device.in_(names))
         )
     } | {
-        (row.device, row.reason): _next_try(row.seen_at + row.next_seconds, now, utc)
+        (row.device, row.reason): _next_try(row.seen_at + row.next_seconds, state.now, utc)
         for row in connection.execute(query)
     }
     return [replace(one, then=then.get((one.device, one.reason), "")) for one in found]
+
+
+def _silence(gateway: Down | None, seen_at: float, utc: bool) -> str:
+    last = f"its last report is of {moment(seen_at, utc)}"
+    return f"{gateway_words.its(gateway.name, gateway.since, utc)}; {last}" if gateway else last
 
 
 def _next_try(at: float, now: float, utc: bool) -> str:

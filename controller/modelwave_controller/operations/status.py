@@ -11,9 +11,9 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from modelwave_controller.judge.verdicts import FAIL, PASS
-from modelwave_controller.operations import recover, rollouts, ways
+from modelwave_controller.operations import gateway_words, recover, rollouts, ways
 from modelwave_controller.operations.drifted import drift_rows
-from modelwave_controller.operations.health import health
+from modelwave_controller.operations.health import Health, health
 from modelwave_controller.operations.judged import gate_rows, next_look, promoted_by
 from modelwave_controller.operations.problems import REFUSED, SILENT, problems_of, with_moments
 from modelwave_controller.operations.series import SeriesReader
@@ -34,6 +34,7 @@ from modelwave_controller.storage import (
     clock,
     deltas,
     devices,
+    gateways,
     log,
     outbox,
     repairs,
@@ -44,6 +45,7 @@ from modelwave_controller.storage.counted import Counted
 from modelwave_controller.storage.unfinished import NOBODY_FOUND, Unfinished
 
 MAX_PROBLEMS = 5
+MAX_GATEWAYS = 3
 
 
 class Times(NamedTuple):
@@ -99,7 +101,7 @@ class StatusReader:
         state = log.without_answers(connection, self._state)
         rollout = state.rollouts[self.rollout]
         known = Counted(connection, rollout.model)
-        problem, left = health(connection, now).problem, outbox.left(connection)
+        service, left = health(connection, now), outbox.left(connection)
         times = _times(connection, now, state, rollout.model)
         refusals = devices.refusals(connection, rollout.model, rollout.created.releases)
         epoch = ahead.newest_epoch(connection, rollout.model)
@@ -114,7 +116,8 @@ class StatusReader:
             times,
             warnings=[
                 *self._trust(),
-                *_warnings(rollout, problem, left),
+                *_warnings(rollout, service.problem, left),
+                *_gateways(connection, rollout, service),
                 *_repaired(repairs.summary(connection, rollout.model)),
                 *_left_out(rollout, known),
                 *_clones(connection, rollout, known),
@@ -123,7 +126,7 @@ class StatusReader:
             problems=problems_of(state, rollout, few.known, refusals, compared, times.clock),
             max_problems=self._max_problems,
         )
-        problems = with_moments(connection, rollout.model, found.problems, now, self._utc)
+        problems = with_moments(connection, rollout.model, found.problems, service, self._utc)
         series = self._series.read(connection, rollout, times.clock) if self._series else {}
         stage = len(rollout.stages) if series else 0
         manifests = [release.manifest for release in rollout.created.releases.values()]
@@ -226,6 +229,15 @@ def _warnings(rollout: Rollout, problem: str, left: int) -> list[str]:
     if left:
         found.append(f"{plural(left, 'topic')} not yet acknowledged by the broker")
     return found
+
+
+def _gateways(connection: Connection, rollout: Rollout, service: Health) -> list[str]:
+    if rollout.over or not service.up_to_date:
+        return []
+    down = gateways.down_with(connection, rollout.model, rollout.created.releases)
+    more = [f"{len(down) - MAX_GATEWAYS} more gateways are offline"] if down[MAX_GATEWAYS:] else []
+    told = [gateway_words.one_down(one.name, one.since, one.devices) for one in down]
+    return [*told[:MAX_GATEWAYS], *more]
 
 
 def _repaired(found: repairs.Summary) -> list[str]:

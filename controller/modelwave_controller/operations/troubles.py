@@ -1,5 +1,6 @@
 """Says in words what is wrong in a fleet besides its service: for the command and for the page."""
 
+from modelwave_controller.operations import gateway_words
 from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.results.devices import VIEW_TROUBLES
 from modelwave_controller.results.fleet import REQUIRE, Fleet
@@ -16,6 +17,7 @@ def of(found: Fleet) -> list[tuple[str, str]]:
         told.append(("clones", clones(found.cloned)))
     told += [(word, _not_fresh(word, names)) for word, names in found.views.items()]
     told += _membership(found) + _unproven(found)
+    told += gateway_words.troubles(found.gateways)
     for model, doubt in found.behind.items():
         told.append(("behind", f"{doubt}: `modelwave recover {model}`"))
     if found.restored:

@@ -112,7 +112,7 @@ def make(loaded: Loaded, source: Source, board: bool, out: Path, tell: Tell) -> 
         made = work / "made"
         words += ["--work", str(work.absolute()), "--out", str(made.absolute())]
         allowed = Allowed(read, [work], loaded.pythons)
-        result = golden_programs.run(words, "golden make", allowed, tell)
+        result = _run(loaded, words, "golden make", allowed, tell)
         with held_back():
             os.replace(made, out)
             disk.sync_folder(out.parent)
@@ -147,8 +147,30 @@ def check(
             (work / "chosen.json").write_text(json.dumps(chosen))
             words += ["--faults", str(work / "chosen.json")]
         allowed = Allowed([loaded.model, golden], [work], loaded.pythons)
-        result = golden_programs.run(words, "golden check", allowed, tell)
+        result = _run(loaded, words, "golden check", allowed, tell)
     return {"set": str(golden), "model": str(loaded.model), "tolerance": tolerance, **result}
+
+
+def _run(loaded: Loaded, words: list[str], what: str, allowed: Allowed, tell: Tell) -> Any:
+    """Runs a program. If it fails and the model's file is damaged, the error says how, as what a
+    runtime makes of such a file helps nobody."""
+    try:
+        return golden_programs.run(words, what, allowed, tell)
+    except OperatorError as error:
+        if damage := _damage(loaded):
+            raise OperatorError(f"MODEL: {loaded.model}: {damage}") from error
+        raise
+
+
+def _damage(loaded: Loaded) -> str:
+    """Returns what is wrong with the model's file, "" if nothing is, or it is not analysed."""
+    try:
+        weights.spans(disk.read_input(loaded.model, "MODEL", MAX_ANALYSED_BYTES), loaded.format)
+    except ModelError as error:  # an OperatorError, too
+        return str(error)
+    except OperatorError:
+        return ""
+    return ""
 
 
 def _work() -> contextlib.AbstractContextManager[Path]:

@@ -1,6 +1,6 @@
 """What is shown of the fleet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 OFF, SHOW, REQUIRE = "off", "show", "require"  # what reports have to prove: storage/proven.py
@@ -45,6 +45,17 @@ class Membership:
 
 
 @dataclass(frozen=True)
+class Gateway:
+    """It speaks for `devices`. `online` None: not known; else `since` when, in Unix seconds, 0:
+    nothing came from it itself."""
+
+    gateway: str
+    online: bool | None
+    since: float
+    devices: int
+
+
+@dataclass(frozen=True)
 class Fleet:
     fleet: str
     devices: int
@@ -72,3 +83,4 @@ class Fleet:
     in_doubt: list[str]  # devices whose newest report is not proven
     warnings: list[str]  # about its roots and its settings
     unproven: list[str]  # names in which something came within a day that was not proven
+    gateways: list[Gateway] = field(default_factory=list)  # that devices are reached through

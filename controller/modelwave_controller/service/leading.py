@@ -174,7 +174,8 @@ class Leading:
             if not (self.writer.alive and self.link.alive and self.blocks.alive):
                 raise RuntimeError("a thread of the service has ended; see its traceback above")
             wake.clear()
-            ticks = self._may_sign() and (time.monotonic() >= due or self._goes_on())
+            is_due = time.monotonic() >= due
+            ticks = self._may_sign() and (is_due or self._goes_on())
             pause, database = self.settings.tick_seconds, True
             try:
                 self.store.verify_file()
@@ -183,7 +184,7 @@ class Leading:
                     self._publish_roots()
                     published = True
                 if ticks:
-                    self._ticks()
+                    self._ticks(looks=is_due)
                     due = time.monotonic() + self.settings.tick_seconds
                 # Another service that reaches the broker takes the lease if it is not (leader.py).
                 self.store.note_link(self.link.reaches)
@@ -211,11 +212,14 @@ class Leading:
         self.roots.publish(self.store)
         self._note_running()
 
-    def _ticks(self) -> None:
+    def _ticks(self, looks: bool) -> None:
         """Ticks until nothing more is to be done, or the broker has to acknowledge what was
-        decided: a tick meanwhile takes its time from the wave, and mostly finds nothing to do."""
+        decided: a tick meanwhile takes its time from the wave, and mostly finds nothing to do.
+        Only the first tick looks at devices that reported, and only with `looks`: after a wave all
+        of its devices report, while the broker still delivers it."""
         self._awaited = False
-        while self._tick() and not self.settings.stopping.is_set():
+        while self._tick(looks) and not self.settings.stopping.is_set():
+            looks = False
             self._publish()  # what was decided goes out before the next look at it
             if self._on_its_way():
                 self._awaited = True
@@ -229,10 +233,10 @@ class Leading:
         connection = self.link.current
         return connection is not None and bool(connection.on_their_way())
 
-    def _tick(self) -> bool:
+    def _tick(self, looks: bool) -> bool:
         begun = time.perf_counter()
         try:
-            return self.ticker.tick(self.settings.clock(), self.settings.steady())
+            return self.ticker.tick(self.settings.clock(), self.settings.steady(), looks)
         finally:
             self.settings.vitals.figures.ticks.add(time.perf_counter() - begun)
 

@@ -80,10 +80,13 @@ class Reconciler:
         # Devices, by id and model, that need an order of their own.
         self._unread: dict[tuple[str, str], HeardModel] = {}
 
-    def run(self, connection: Connection, state: State, now: float, reading: Reading) -> bool:
+    def run(
+        self, connection: Connection, state: State, now: float, reading: Reading, looks: bool
+    ) -> bool:
         """Puts right what it can; returns whether it has signed orders, and then `state` is not up
-        to date. `now` is in Unix seconds."""
-        self._serve(connection, state)
+        to date. With `looks` it looks at devices that reported. `now` is in Unix seconds."""
+        if looks:
+            self._serve(connection, state)
         if reading.doubt:
             return False
         return (

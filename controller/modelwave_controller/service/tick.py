@@ -108,13 +108,14 @@ class Ticker:
         may_not = self._doubt.begun or self.issuer.trouble
         return None if may_not or self._state is None or self._state.key_away else self._state
 
-    def tick(self, now: float, steady: float) -> bool:
+    def tick(self, now: float, steady: float, looks: bool = True) -> bool:
         """Does one step of each rollout; returns whether any did something, and then the next tick
-        may be due at once. `now` is in Unix seconds, `steady` in seconds of a clock that cannot be
-        set. Raises StorageError."""
+        may be due at once. Without `looks` it leaves the devices that reported to a later tick.
+        `now` is in Unix seconds, `steady` in seconds of a clock that cannot be set. Raises
+        StorageError."""
         self._journal.begin(self.store)
         try:
-            acted = self._tick(now, steady, self.issuer.key.look()) or self._look(now)
+            acted = self._tick(now, steady, self.issuer.key.look(), looks) or self._look(now)
         except KeyAwayError:  # while it signed: the next tick says so, and does the rest
             self._state = None
             self._reconciler = Reconciler(self.issuer, self.heard_again)
@@ -122,7 +123,7 @@ class Ticker:
         self._journal.tell(self.store)
         return acted
 
-    def _tick(self, now: float, steady: float, away: str) -> bool:
+    def _tick(self, now: float, steady: float, away: str, looks: bool) -> bool:
         with self.store.write() as connection:
             log.note_tick(connection, now)
             reading = self._clock.advance(connection, now, steady)
@@ -138,7 +139,7 @@ class Ticker:
             if bool(away) != bool(state.key_away):
                 log.append(connection, FLEET, now, [KeyAway(reason=away) if away else KeyBack()])
                 return True
-            if self._reconciler.run(connection, state, now, reading):
+            if self._reconciler.run(connection, state, now, reading, looks):
                 return True
             due = [
                 r

@@ -1,4 +1,5 @@
-"""Asks the broker by name for the reports and presence of known devices that it kept back.
+"""Asks the broker by name for the reports and presence of known devices that it kept back, and for
+the presence of their gateways.
 
 A broker limits what it queues for a client, and drops the rest without a word. So a subscription to
 all devices brings only a part of their retained messages if the fleet is too large for that limit.
@@ -18,7 +19,7 @@ from collections.abc import Callable
 
 from modelwave_controller.phrases import plural
 from modelwave_controller.service.connection import Connection
-from modelwave_controller.storage import reporting
+from modelwave_controller.storage import gateways, reporting
 from modelwave_controller.storage.store import Transactions
 from modelwave_shared import topics
 
@@ -80,9 +81,11 @@ class Unheard:
         self._connection = connection
         with store.read() as database:
             known = [name for name in reporting.devices_heard(database) if self.has(name)]
+            speaking = set(filter(self.has, gateways.names(database))) - set(known)
         self._known = len(known)
         both = (topics.reported, topics.presence)
         self._left = deque(topic(self.fleet, device) for device in known for topic in both)
+        self._left += [topics.presence(self.fleet, name) for name in sorted(speaking)]
 
     def _tell(self, kept_back: int) -> None:
         if kept_back:

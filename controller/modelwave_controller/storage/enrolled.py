@@ -7,16 +7,17 @@ the generation of its secrets never goes back, so that old ones never hold again
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, or_, select
 
 from modelwave_controller.storage import members
 from modelwave_controller.storage.chunks import chunks, rows_with
-from modelwave_controller.storage.tables import devices, enrolled, waiting
+from modelwave_controller.storage.tables import devices, enrolled, presence, waiting
 
 
 class Enrolled(NamedTuple):
     """A device's enrolment. Times are in Unix seconds, 0: never. `generation` 0: it was approved
-    and has no secrets of ours; `verifier` "": it has no password."""
+    and has no secrets of ours; `verifier` "": it has no password. A gateway has secrets and no
+    target."""
 
     device: str
     target: str
@@ -76,6 +77,7 @@ def missing(connection: Connection) -> list[Enrolled]:
         enrolled.c.revoked_at == 0,
         enrolled.c.generation > 0,
         enrolled.c.device.not_in(select(devices.c.device)),
+        or_(enrolled.c.target != "", enrolled.c.device.not_in(select(presence.c.device))),
     )
     return [Enrolled(*row) for row in connection.execute(query.order_by(enrolled.c.device))]
 

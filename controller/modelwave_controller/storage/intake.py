@@ -13,7 +13,16 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from modelwave_controller.storage import clock, ignored, last_heard, many, offers, standing, views
+from modelwave_controller.storage import (
+    clock,
+    gateways,
+    ignored,
+    last_heard,
+    many,
+    offers,
+    standing,
+    views,
+)
 from modelwave_controller.storage.changes import update_changed
 from modelwave_controller.storage.chunks import rows_with
 from modelwave_controller.storage.counting import Place
@@ -32,7 +41,7 @@ _FREE = ("free_flash", "free_ram")
 # The columns of `devices`: what a report says, and after it what is known of when it came.
 _SAID = (
     *("device", "target", "slot", "agent", *_FREE, "runtime", "runtime_version", "accelerator"),
-    *("refused", "view", "root", "reads"),
+    *("refused", "view", "root", "reads", "via"),
 )
 _SEEN = ("seen_at", "seen_clock", "heard")
 _COLUMNS = (*_SAID, *standing.COLUMNS, *_SEEN)
@@ -144,6 +153,7 @@ def _said(fleet: str, device: str, report: Report, row: Any | None) -> tuple[Any
         views.column(report),
         views.root(report),
         reads_column(report),
+        gateways.column(device, report),
     )
 
 

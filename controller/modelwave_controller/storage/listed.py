@@ -37,6 +37,7 @@ class Wanted(NamedTuple):
     model: str | None = None  # that it reports
     not_on: int | None = None  # it reports a model, or `model`, with another release live
     outcome: str | None = None  # it reports a model, or `model`, with this last answer
+    gateway: str | None = None  # that it is reached through
     offline: bool = False
     trouble: bool = False
     silent_before: float = 0.0
@@ -80,6 +81,9 @@ def _conditions(name: Any, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
             _has(reported, name, is_of[0]),
             and_(~_has(devices.alias(), name), _has(expected, name, is_of[1])),
         )
+    if wanted.gateway is not None:
+        its = devices.alias()
+        yield _has(its, name, its.c.via == wanted.gateway)
     if wanted.tag is not None:
         its = tags.alias()
         yield _has(its, name, its.c.tag == wanted.tag)

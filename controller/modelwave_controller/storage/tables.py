@@ -222,6 +222,7 @@ devices = Table(
     Column("view", Text, nullable=False, server_default=""),  # of its orders (views.py)
     # The version of the root that it trusts; 0: it does not say.
     Column("root", BigInteger, nullable=False, server_default="0"),
+    Column("via", Text, nullable=False, server_default=""),  # its gateway (gateways.py)
     Index("devices_by_slot", "target", "slot"),
     Index("devices_by_heard", "heard", "device"),
     # Few devices are one of these, and each status names them.
@@ -229,6 +230,12 @@ devices = Table(
         "devices_that_refused",
         "device",
         info=only_where("refused <> ''"),
+    ),
+    Index(
+        "devices_by_gateway",
+        "via",
+        "device",
+        info=only_where("via <> ''"),
     ),
     Index(
         "devices_with_clones",

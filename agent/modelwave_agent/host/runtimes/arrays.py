@@ -33,7 +33,7 @@ def _fitted(spec: TensorSpec, given: Any) -> Array:
         has = array.dtype.name if array.dtype.isnative else array.dtype.str
         raise InputError(
             f"input {spec.name}: the model takes {wanted.name}, and got {has}; "
-            f"convert it with .astype({wanted.name!r})"
+            + _advice(array.dtype, wanted)
         )
     if array.dtype.kind == "O":
         _check_texts(spec, array)
@@ -46,6 +46,16 @@ def _fitted(spec: TensorSpec, given: Any) -> Array:
         f"input {spec.name}: the model takes the shape {_shown(spec.shape)}, "
         f"and got {_shown(array.shape)}"
     )
+
+
+def _advice(has: numpy.dtype[Any], wanted: numpy.dtype[Any]) -> str:
+    """Returns how an array becomes one of the type `wanted`. In an integer that does not hold all
+    of its values they would wrap around."""
+    words = f"convert it with .astype({wanted.name!r})"
+    if wanted.kind not in "iu" or numpy.can_cast(has, wanted):
+        return words
+    limits = numpy.iinfo(wanted)
+    return f"bring its values into {limits.min} to {limits.max} as in training, and {words}"
 
 
 def _plain(spec: TensorSpec, given: Array) -> Array:

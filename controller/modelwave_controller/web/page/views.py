@@ -14,7 +14,7 @@ from modelwave_controller.api import rollouts as rollout_calls
 from modelwave_controller.api import starts as start_calls
 from modelwave_controller.api.call import Call
 from modelwave_controller.errors import OperatorError, TrustError
-from modelwave_controller.operations import device_words, troubles
+from modelwave_controller.operations import device_words, gateway_words, troubles
 from modelwave_controller.operations.device_words import doing
 from modelwave_controller.results.models import Arena
 from modelwave_controller.rollout.state import FINAL
@@ -25,7 +25,7 @@ from modelwave_shared.words import OUTCOMES
 DEVICES, ROLLOUTS, RELEASES = 100, 100, 50  # of a page
 EVENTS, MORE_EVENTS = "100", "1000"
 NEWEST_EVENTS = 12  # beside something else
-FILTERS = ("named", "target", "tag", "model", "not_on", "outcome", "offline", "trouble")
+FILTERS = ("named", "target", "tag", "model", "not_on", "gateway", "outcome", "offline", "trouble")
 
 Fields = Mapping[str, str]
 Values = dict[str, Any]
@@ -116,7 +116,9 @@ def devices(asking: Asking, _path: Fields, query: Fields) -> Values:
         "per_page": DEVICES,
         "outcomes": OUTCOMES,
         "presence": device_words.presence,
-        "target_of": device_words.target_of,
+        "target_of": device_words.shown_target,
+        "gateway_of": gateway_words.of,
+        "with_gateways": any(one.get("via") for one in found.devices),
         "done_words": acts.DONE_WITH_DEVICES,
         "now": asking.now,
     }
@@ -134,6 +136,7 @@ def device(asking: Asking, path: Fields, _query: Fields) -> Values:
         "done_words": acts.DONE_WITH_DEVICES,
         "doing": doing,
         "presence": device_words.presence,
+        "why_silent": gateway_words.why(found),
         "facts": device_words.facts,
         "now": asking.now,
     }
