@@ -14,6 +14,7 @@ from tests.disk.scenes import SCENES
 from tests.disk.sweep import Count
 from tests.disk.writers import WRITERS, Told
 
+PAIRED = 12  # histories at random with second cuts
 LARGE = {"new home": 10}  # of so many more first cuts the second ones are made
 
 
@@ -21,7 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.disk", description="Cut the power everywhere.")
     parser.add_argument("--pairs", type=int, default=1, help="second cuts of every N-th first one")
     parser.add_argument("--kills", type=int, default=1, help="a kill at every N-th moment")
-    parser.add_argument("--histories", type=int, default=150, help="scenes at random, cut once")
+    parser.add_argument("--histories", type=int, default=150, help="scenes at random")
     parser.add_argument("scenes", nargs="*", metavar="SCENE", help="all, unless some are named")
     given = parser.parse_args()
     total = Count()
@@ -47,7 +48,8 @@ def main() -> int:
             count = Count()
             for seed in range(given.histories):
                 scene = scenes.history(seed)
-                scenes.sweep(scene, count, True).run(scene.start(), Facts())
+                pairs = given.pairs if seed < PAIRED else 0
+                scenes.sweep(scene, count, True).run(scene.start(), Facts(), pairs)
             print(f"{given.histories} histories at random: {count.line()}", flush=True)
             total.add(count)
     print(f"the disk that forgets: {total.line()}")

@@ -73,9 +73,10 @@ class Sweep:
 
     def run(self, start: State, facts: Any, pairs: int = 0, kills: int = 0) -> None:
         """`pairs`: of every so many first cuts the second ones are made too; 0: of none. `kills`:
-        at every so many moments the program is killed, and the power cut later."""
+        at every so many moments, the last ones first if negative, the program is killed, and
+        the power cut later."""
         first = self._life(Disk(start, facts), facts, self.name)
-        for number in range(kills and kills - 1, len(first.moments) * bool(kills), kills or 1):
+        for number in range(len(first.moments))[::kills] if kills else ():
             self._after_kill(first.moments[number], f"{self.name}, killed at {number}")
         found = self._left(first.moments, self.name, "single")
         lives = {key: self._booted(key, *left_) for key, left_ in found.items()}

@@ -13,7 +13,7 @@ from tests.disk.sweep import Count
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 # Of every so many first cuts the second ones are made, and every so many moments it is killed.
-EVERYDAY = {"first": (0, 10), "update": (12, 6), "root walk": (0, 12)}
+EVERYDAY = {"first": (0, 20), "update": (16, 8), "root walk": (0, 20)}
 
 
 @pytest.fixture(autouse=True)

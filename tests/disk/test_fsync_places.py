@@ -13,10 +13,11 @@ from tests.disk.sweep import Count, Found
 from tests.disk.troubles import full_at_first
 from tests.disk.writers import WRITERS, Told
 
-# The scene that needs the place, and whether the program has to be killed before the cut.
+# The scene that needs the place, and whether the program has to be killed before the cut: 1 from
+# the first moment on, -1 from the last one back.
 PLACES = {
     "bundles.staged": ("bundle", 0),
-    "catalog._keep": ("release", 1),
+    "catalog._keep": ("release", -1),
     "catalog.add": ("release", 1),
     "chain.write": ("root chain", 1),
     "disk._whole": ("settings", 0),
@@ -35,7 +36,7 @@ PLACES = {
     "intake.write 2": ("update", 0),
     "journal._create": ("first", 0),
     "journal._create 2": ("first", 0),
-    "journal.read file": ("update", 1),
+    "journal.read file": ("update", -1),
     "journal.read name": ("first", 1),
     "journal.write": ("update", 0),
     "wheelhouses.pack": ("bundle", 0),
