@@ -20,6 +20,13 @@ class DocumentError(ValueError):
         self.problem = problem
 
 
+class LineError(ValueError):
+    """A message on the wire between board and gateway is invalid; the message names the field."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__("%s: %s" % (where, problem))
+
+
 class NewerFormatError(DocumentError):
     """Only a newer program can read this: it has a higher format version or an unknown field."""
 
