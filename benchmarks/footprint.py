@@ -28,7 +28,7 @@ from modelwave_controller.boards import compiling, package
 ON_BOARD = Path(__file__).parent / "on_board"
 HEAP = "4m"
 FIRMWARE = "asyncio,socket,json,random,hashlib,binascii,struct,time,os,gc,errno,select,tls"
-RESIDENT = "modelwave_agent.board.agent,modelwave_agent.board.runtime,modelwave_agent.board.blocks"
+RESIDENT = "modelwave_agent.board.agent,modelwave_agent.board.runtime,modelwave_agent.block_fetcher"
 LINK = "modelwave_agent.board.mqtt"
 # Modules that some firmware has built in; they cost no heap there, so no figure includes them.
 STAND_INS = {

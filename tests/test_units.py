@@ -10,7 +10,11 @@ import pytest
 from modelwave_agent.host import daemon
 
 ROOT = Path(__file__).resolve().parent.parent
-UNITS = ("agent/modelwave-agent.service", "controller/modelwave.service")
+UNITS = (
+    "agent/modelwave-agent.service",
+    "controller/modelwave.service",
+    "agent/modelwave-relay.service",
+)
 MOST_EXPOSED = 3.0
 ANALYZE = shutil.which("systemd-analyze")
 
@@ -19,11 +23,13 @@ needs_systemd = pytest.mark.skipif(
 )
 
 
-def test_agent_is_started_so_that_it_can_update_itself() -> None:
-    [started] = re.findall(r"^ExecStart=(.*)", (ROOT / UNITS[0]).read_text(), flags=re.M)
+@pytest.mark.parametrize(("unit", "command"), [(0, daemon._supervise), (2, daemon._relay)])
+def test_agent_and_gateway_are_started_as_they_are_meant(unit: int, command: object) -> None:
+    """The agent so that it can update itself."""
+    [started] = re.findall(r"^ExecStart=(.*)", (ROOT / UNITS[unit]).read_text(), flags=re.M)
     program, *words = started.split()
     assert Path(program).name == "modelwave-agent"
-    assert daemon._parser().parse_args(words).command is daemon._supervise
+    assert daemon._parser().parse_args(words).command is command
 
 
 @needs_systemd

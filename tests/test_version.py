@@ -180,7 +180,8 @@ def test_agent_s_wheel_has_nothing_of_the_controller_and_the_controller_s_needs_
         of_agent = archive.namelist()
     folders = {name.split("/")[0] for name in of_agent}
     assert folders == {"modelwave_agent", "modelwave_shared", f"{info}.dist-info", f"{info}.data"}
-    assert f"{info}.data/data/share/modelwave/modelwave-agent.service" in of_agent
+    shared = ["modelwave-agent.service", "modelwave-relay.service", "relay.toml.example"]
+    assert {f"{info}.data/data/share/modelwave/{name}" for name in shared} < set(of_agent)
     with zipfile.ZipFile(built(sources, "wheel", tmp_path / "made")) as archive:
         assert set(archive.namelist()).isdisjoint(of_agent)
         metadata = archive.read(f"modelwave-{version.VERSION}.dist-info/METADATA").decode()

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from modelwave_agent.host import HostAgent, ProofError
-from modelwave_agent.host.config import ConfigError
 from modelwave_agent.host.runtimes.litert import LiteRT
+from modelwave_agent.host.settings_reader import ConfigError
 from modelwave_shared import checkout, golden, local_time
 from modelwave_shared.maintenance import LENGTHS, READS_MAINTENANCE, STARTS
 from tests.agent.host_places import Mosquitto, refused_port

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from modelwave_agent.host import config
-from modelwave_agent.host.config import ConfigError
+from modelwave_agent.host import config, setting_checks
+from modelwave_agent.host.settings_reader import ConfigError, SettingsReader
 from tests import signing
 from tests.certificates import Authority
 
@@ -48,6 +48,14 @@ def changed(setting, value):
         f"{setting} = {value}" if x.startswith(setting + " ") else x for x in LEAST.split("\n")
     ]
     return "\n".join(lines)
+
+
+def test_an_error_in_one_of_several_tables_names_it(folder):
+    path = folder / "relay.toml"
+    reader = SettingsReader(path, {"device": "b-1", "bauds": 3}, "board b-1: ")
+    assert reader.take("device", setting_checks.text) == "b-1"
+    with pytest.raises(ConfigError, match="board b-1: 'bauds': unknown setting; known are device"):
+        reader.refuse_the_rest()
 
 
 def test_least_configuration_has_defaults(folder):

@@ -93,6 +93,22 @@ def test_last_will_is_retained_when_the_device_dies(broker):
     run(main)
 
 
+def test_dropping_makes_the_broker_send_the_last_will(broker):
+    async def main():
+        link = await connected(link_to(broker.port))
+        await link.publish(PRESENCE, b"online", True)
+        other = await watcher(broker.port, PRESENCE)
+        assert await other.receive() == (PRESENCE, b"online")
+        await link.drop()
+        assert await other.receive() == (PRESENCE, b"offline")
+        await link.drop()  # once more does nothing
+        with pytest.raises(LinkLost):
+            await link.publish(PRESENCE, b"online", True)
+        await other.close()
+
+    run(main)
+
+
 def test_closing_sends_no_last_will(broker):
     async def main():
         link = await connected(link_to(broker.port))

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from modelwave_agent.host import HostAgent, agent
-from modelwave_agent.host.config import ConfigError, read_config
+from modelwave_agent.host.config import read_config
+from modelwave_agent.host.settings_reader import ConfigError
 from modelwave_shared import reports
 from modelwave_shared.words import METRICS, REPORT
 from tests import signing

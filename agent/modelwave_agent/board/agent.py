@@ -87,7 +87,7 @@ class BoardAgent(Agent):
         fleet = enrolment.fleet
         listeners: "dict[str, Listener]" = {}
         if fetcher is None:
-            from modelwave_agent.board.blocks import BlockFetcher
+            from modelwave_agent.block_fetcher import BlockFetcher
 
             fetcher = BlockFetcher(link, fleet, device, clock)
             listeners[topics.file_block(fleet, device)] = fetcher.take

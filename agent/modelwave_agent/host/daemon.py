@@ -12,8 +12,8 @@ from pathlib import Path
 
 from modelwave_agent.host import config, status
 from modelwave_agent.host.agent import HostAgent
-from modelwave_agent.host.config import ConfigError
 from modelwave_agent.host.self_update.itself import SelfUpdate, require_free_name, take_line
+from modelwave_agent.host.settings_reader import ConfigError
 from modelwave_agent.host.supervised import problem_of, supervised
 from modelwave_agent.ports import ProofError
 from modelwave_shared import checkout, topics
@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("--health-file", type=Path, metavar="FILE", help=text)
             text = "all of it for programs, with the journal's records"
             one.add_argument("--json", action="store_true", help=text)
+    _add_relay(commands)
     text = "exit with 0 if the agent with this --health-file runs and is connected, else with 1"
     one = commands.add_parser("health", help=text, description=text)
     one.add_argument("--health-file", type=Path, required=True, metavar="FILE")
@@ -71,12 +72,52 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace) -> int:
+def _add_relay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    for command, text in (
+        (_relay, "run the gateway of boards without a network until SIGINT or SIGTERM"),
+        (_relay_check, "check the gateway's settings and show its boards, without connecting"),
+        (_relay_status, "show how the gateway is; exit with 0: well, 1: trouble, 2: not running"),
+    ):
+        name = command.__name__[1:].replace("_", "-")
+        one = commands.add_parser(name, help=text, description=text)
+        one.add_argument("--config", type=Path, required=True, metavar="FILE", help="relay.toml")
+        one.set_defaults(command=command)
+        if command is not _relay_check:
+            text = "as of run and status: a file in which the gateway says how it is"
+            one.add_argument("--health-file", type=Path, metavar="FILE", help=text)
+        if command is _relay_status:
+            one.add_argument("--json", action="store_true", help="for programs")
+
+
+def _relay(options: argparse.Namespace) -> int:
+    from modelwave_agent.host.relay import commands
+
+    _log()
+    return commands.run(options.config, options.health_file)
+
+
+def _relay_check(options: argparse.Namespace) -> int:
+    from modelwave_agent.host.relay import commands
+
+    return commands.check(options.config)
+
+
+def _relay_status(options: argparse.Namespace) -> int:
+    from modelwave_agent.host.relay import commands
+
+    return commands.status(options.config, options.health_file, options.json, time.time())
+
+
+def _log() -> None:
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S %z",
     )
+
+
+def _run(options: argparse.Namespace) -> int:
+    _log()
     settings, launched = config.read_config(options.config), take_line()
     itself = None
     if launched:

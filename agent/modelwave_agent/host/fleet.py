@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from modelwave_agent.host.agent import HostAgent
-from modelwave_agent.host.config import ConfigError, read_config
+from modelwave_agent.host.config import read_config
+from modelwave_agent.host.settings_reader import ConfigError
 from modelwave_agent.ports import ProofError
 
 

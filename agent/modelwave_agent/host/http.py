@@ -31,7 +31,7 @@ from typing import Any, BinaryIO, Protocol
 
 from modelwave_agent.host.answer import Body, Head, body_of, read_head
 from modelwave_agent.host.faults import in_words
-from modelwave_agent.host.place import FileAddress, locate
+from modelwave_agent.host.place import AGENT_SETTINGS, FileAddress, locate
 from modelwave_agent.host.redirects import MAX_REDIRECTS, STATUSES, RedirectHost, follow
 from modelwave_agent.ports import Fetcher, FetchError
 from modelwave_shared.authorities import Authorities
@@ -72,21 +72,23 @@ class HostHttpFetcher(Fetcher):
         redirect_hosts: Sequence[RedirectHost] = (),
         hosts: Sequence[str] | None = None,
         private_networks: bool = False,
+        settings: str = AGENT_SETTINGS,
     ) -> None:
         """`ca_file` is a PEM file with the authorities to trust for https; "" means the
         system's. `redirect_hosts`: where redirects may lead. `hosts`: as in ports.Fetcher.
-        `private_networks`: whether a host's name may lead into a private network. Raises OSError
-        if the file cannot be used."""
+        `private_networks`: whether a host's name may lead into a private network. `settings`: where
+        both are set, for errors. Raises OSError if the file cannot be used."""
         self.authorities = Authorities(ca_file)
         self.pace = pace
         self.redirect_hosts = redirect_hosts
         self.hosts = hosts
         self.private_networks = private_networks
+        self.settings = settings
 
     async def fetch(self, url: str, intake: Sink) -> None:
         """Fetches as ports.Fetcher describes. Raises FetchError, and exceptions of the intake."""
         seconds = self.pace.connect_seconds
-        signed = await locate(url, seconds, self.allowed(), self.private_networks)
+        signed = await locate(url, seconds, self.allowed(), self.private_networks, self.settings)
         try:
             await self._follow(signed, intake)
         except FetchError as error:

@@ -59,9 +59,11 @@ class BrokerAddress:
 class PahoLink(ports.BrokerLink):
     """The link over paho-mqtt, with one connection at a time; `connect` closes the old one."""
 
-    def __init__(self, broker: BrokerAddress, client_id: str) -> None:
+    def __init__(self, broker: BrokerAddress, client_id: str, who: str = "") -> None:
+        """`who`: before each line of the log, where several have links."""
         self.broker = broker
         self.client_id = client_id
+        self.who = who
         files = (broker.ca, broker.certificate, broker.key)
         self.authorities = Authorities(*files) if broker.tls else None
         self._turns = 0
@@ -87,9 +89,9 @@ class PahoLink(ports.BrokerLink):
         except Exception as error:  # also of a device that has no threads left
             await self.close()
             problem = f"{host}:{port}: {_said(error)}"
-            logger.warning("cannot connect to the broker: %s", problem)
+            logger.warning("%scannot connect to the broker: %s", self.who, problem)
             raise LinkLost(problem) from error
-        logger.info("connected to %s:%d", host, port)
+        logger.info("%sconnected to %s:%d", self.who, host, port)
 
     def turn(self) -> None:
         self._turns += 1
@@ -119,11 +121,18 @@ class PahoLink(ports.BrokerLink):
         client, self._client = self._client, None
         if client is not None:
             client.disconnect()
-            # Its thread has ended after this, and its callbacks are queued in the loop.
-            try:
-                await apart(client.loop_stop)
-            except OSError:  # no thread can be started
-                client.loop_stop()
+            await _ended(client)
+
+    async def drop(self) -> None:
+        """Breaks the connection, if there is one; the broker sends the last will."""
+        client, self._client = self._client, None
+        if client is not None:
+            sock = client.socket()
+            if isinstance(sock, socket.socket):
+                with contextlib.suppress(OSError):  # it may be closed already
+                    # Not SSLSocket's own shutdown, which would end TLS in order.
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            await _ended(client)
 
     async def _answered(self, send: Callable[[mqtt.Client], tuple[Any, int | None]]) -> list[bool]:
         """Sends a packet and waits until the broker has acknowledged it; returns which of its
@@ -198,7 +207,7 @@ class PahoLink(ports.BrokerLink):
     def _on_lost(self, why: str) -> None:
         lost = LinkLost(why)
         if self._client is not None:  # close() was not called
-            logger.warning(why)
+            logger.warning("%s%s", self.who, why)
         if self._connected and not self._connected.done():
             self._connected.set_exception(lost)
         for answer in self._answers.values():
@@ -239,6 +248,14 @@ class _Client(mqtt.Client):
         only the beginning is kept, which is refused later."""
         del self._in_packet["packet"][MAX_PACKET_BYTES:]
         return super()._sock_recv(min(bufsize, RECEIVE_BYTES))
+
+
+async def _ended(client: mqtt.Client) -> None:
+    """Ends the client's thread; after this its callbacks are queued in the loop."""
+    try:
+        await apart(client.loop_stop)
+    except OSError:  # no thread can be started
+        client.loop_stop()
 
 
 def _no_delay(_client: Any, _userdata: Any, sock: Any) -> None:

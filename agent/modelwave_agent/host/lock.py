@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from modelwave_agent.host.config import ConfigError
+from modelwave_agent.host.settings_reader import ConfigError
 
 LOCK, CONNECTED = "agent.lock", "agent.connected"  # with a dot, which no model's folder has
 LOOK_SECONDS = 2.0

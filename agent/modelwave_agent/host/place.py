@@ -22,9 +22,10 @@ from modelwave_agent.ports import FetchError
 from modelwave_shared.file_hosts import DEFAULT_PORTS, is_listed
 
 PRINTABLE = re.compile("[!-~]+")
+AGENT_SETTINGS = "[download] in agent.toml"  # where hosts and private_networks are set
 PRIVATE_ADVICE = (
-    ": put the address of a private network itself into hosts under [download] in agent.toml, or"
-    " set private_networks = true there"
+    ": put the address of a private network itself into hosts under %s, or set private_networks ="
+    " true there"
 )
 
 
@@ -55,10 +56,14 @@ def bracketed(host: str) -> str:
 
 
 async def locate(
-    url: str, seconds: float, hosts: Sequence[str], private_networks: bool
+    url: str,
+    seconds: float,
+    hosts: Sequence[str],
+    private_networks: bool,
+    settings: str = AGENT_SETTINGS,
 ) -> FileAddress:
     """Resolves a signed URL, of one of `hosts`. `private_networks`: whether names of private
-    networks are allowed as well. Raises FetchError as `resolve`."""
+    networks are allowed as well. `settings`: where both are set. Raises FetchError as `resolve`."""
 
     def may_connect(host: str, address: str) -> bool:
         found = range_of(address)
@@ -69,10 +74,10 @@ async def locate(
         logger.warning("files may not come from %s: it is not listed", f"{bracketed(host)}:{port}")
         raise FetchError(
             f"the URL's host and port are not among the {len(hosts)} that files may come from: add"
-            " them to hosts under [download] in agent.toml, or to the fleet's root"
+            f" them to hosts under {settings}, or to the fleet's root"
         )
     try:
-        return await resolve(url, seconds, may_connect, PRIVATE_ADVICE)
+        return await resolve(url, seconds, may_connect, PRIVATE_ADVICE % settings)
     except FetchError as error:
         raise FetchError(f"{host}: {error}") from error
 

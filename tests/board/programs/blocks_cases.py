@@ -16,10 +16,10 @@ sys.path[:0] = [ROOT, ROOT + "/shared", ROOT + "/agent"]
 
 from tests.board.programs import cases  # noqa: E402
 
+from modelwave_agent import block_fetcher as board  # noqa: E402
 from modelwave_agent import ports  # noqa: E402
 from modelwave_agent.banks import Banks  # noqa: E402
-from modelwave_agent.board import blocks as board  # noqa: E402
-from modelwave_agent.board.blocks import BlockFetcher  # noqa: E402
+from modelwave_agent.block_fetcher import BlockFetcher  # noqa: E402
 from modelwave_shared import blocks, topics  # noqa: E402
 
 FOLDER = sys.argv[1]

@@ -23,8 +23,8 @@ import gc  # noqa: E402
 import os  # noqa: E402
 import time  # noqa: E402
 
+from modelwave_agent import block_fetcher  # noqa: E402
 from modelwave_agent.banks import Banks  # noqa: E402
-from modelwave_agent.board import blocks  # noqa: E402
 from modelwave_agent.board.clock import BoardClock  # noqa: E402
 from modelwave_agent.board.http import HttpFetcher  # noqa: E402
 from modelwave_agent.board.mqtt import MqttLink  # noqa: E402
@@ -35,7 +35,7 @@ from modelwave_agent.retries import Retries  # noqa: E402
 from modelwave_shared import topics  # noqa: E402
 
 if config["silence"]:
-    blocks.SILENCE_SECONDS = config["silence"]
+    block_fetcher.SILENCE_SECONDS = config["silence"]
 FLEET, DEVICE = "demo", config["device"]
 FOLDER = config["folder"]
 
@@ -86,7 +86,7 @@ async def stay_connected(link, fetcher, up):
 async def main():
     clock = BoardClock()
     link = CountingLink(config["host"], config["port"], DEVICE, keepalive=10)
-    fetcher = blocks.BlockFetcher(link, FLEET, DEVICE, clock)
+    fetcher = block_fetcher.BlockFetcher(link, FLEET, DEVICE, clock)
     up = asyncio.Event()
     connection = asyncio.create_task(stay_connected(link, fetcher, up))
     await up.wait()

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from modelwave_agent import own_bank
 from modelwave_agent.echo import ECHO_SECONDS, Echo
-from modelwave_agent.host.config import AgentConfig, ConfigError
+from modelwave_agent.host.config import AgentConfig
 from modelwave_agent.host.hooks import CommandHooks
 from modelwave_agent.host.maintenance import MaintenanceGate
 from modelwave_agent.host.patcher import HostPatcher
 from modelwave_agent.host.self_update import line
 from modelwave_agent.host.self_update.line import Line
 from modelwave_agent.host.self_update.own_ports import AgentBanks, AgentPorts, AgentRuntime
+from modelwave_agent.host.settings_reader import ConfigError
 from modelwave_agent.journal import Journal
 from modelwave_agent.model_report import ModelReport
 from modelwave_agent.own_bank import place_of

@@ -1,4 +1,5 @@
-"""Downloads files in blocks over MQTT (shared/blocks.py), for boards without HTTP.
+"""Downloads files in blocks over MQTT (shared/blocks.py), for boards without HTTP, and for
+gateways of boards whose files no server has.
 
 The length of the bank's file is the only offset. A request asks for a few blocks, and the next
 request is sent before all of these have come, so that the transfer does not pause. A block is

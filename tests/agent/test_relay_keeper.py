@@ -1,0 +1,163 @@
+"""Boards are met, lost and met again: keeper.py, with the real line on pseudo-terminals."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from modelwave_agent.host.clock import HostClock
+from modelwave_agent.host.link import BrokerAddress
+from modelwave_agent.host.relay import keeper as module
+from modelwave_agent.host.relay.board_log import BoardLog
+from modelwave_agent.host.relay.config import MICROPYTHON, BoardConfig
+from modelwave_agent.host.relay.keeper import BoardKeeper
+from modelwave_agent.host.relay.ports import UsbPorts
+from modelwave_agent.host.relay.session import Allowances, Served
+from modelwave_agent.host.relay.store import FileStore
+from modelwave_shared import line_messages as messages
+from modelwave_shared import topics
+from tests.agent.pty_boards import BAUD, PtyBoard
+from tests.agent.test_relay_session import Broker, Server
+
+pytest.importorskip("serial")
+
+SECONDS = 30
+
+
+class World:
+    def __init__(self, folder: Path, *names: str) -> None:
+        self.clock = HostClock()
+        self.store = FileStore(folder / "files", 100_000)
+        self.boards = [PtyBoard(folder / name, name) for name in names]
+        self.brokers = [Broker() for _ in names]
+        self.keepers = [
+            BoardKeeper("gw-1", self._config(board), self._served(board, broker), self._usb())
+            for board, broker in zip(self.boards, self.brokers, strict=True)
+        ]
+        self.tasks = [asyncio.create_task(keeper.run()) for keeper in self.keepers]
+
+    def _config(self, board: PtyBoard) -> BoardConfig:
+        address = BrokerAddress("broker.test")
+        return BoardConfig(board.device, MICROPYTHON, str(board.path), "", BAUD, address)
+
+    def _usb(self) -> UsbPorts:
+        return UsbPorts(self.clock)
+
+    def _served(self, board: PtyBoard, broker: Broker) -> Served:
+        log = BoardLog(board.device, self.clock)
+        parts = (self.store, Server(), Allowances(self.clock), log, self.clock)
+        return Served("demo", board.device, broker, *parts)
+
+    async def end(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        for board in self.boards:
+            await board.unplug()
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    names: tuple[str, ...],
+    main: Callable[[World], Awaitable[None]],
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.02)
+
+    async def limited() -> None:
+        world = World(folder, *names)
+        try:
+            async with asyncio.timeout(SECONDS):
+                await main(world)
+        finally:
+            await world.end()
+
+    asyncio.run(limited())
+
+
+def test_board_is_waited_for_served_lost_and_served_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def main(world: World) -> None:
+        (board,), (broker,), (keeper,) = world.boards, world.brokers, world.keepers
+        await asyncio.sleep(0.2)
+        for lives in (1, 2):
+            board.plug_in()
+            await board.start()
+            assert board.gateway == "gw-1"
+            assert await board.connect() == [0, "", []]
+            assert keeper.is_online()
+            await board.start()  # after a reset
+            assert broker.did.count(("drop",)) == 2 * lives - 1
+            await board.connect()
+            dropped = asyncio.create_task(broker.dropped())
+            await asyncio.sleep(0)
+            await board.unplug()
+            await dropped
+            assert not keeper.is_online()
+
+    run(monkeypatch, tmp_path, ("pico-1",), main)
+    waits = [line for line in caplog.messages if line.endswith("it is waited for")]
+    assert 1 <= len(waits) <= 3  # once each time
+    assert waits[0].startswith("pico-1: ")
+
+
+def test_other_board_at_the_port_is_told_and_not_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(world: World) -> None:
+        (board,), (broker,) = world.boards, world.brokers
+        board.device = "pico-2"
+        board.plug_in()
+        await board.start()
+        assert await board.connect() == [0, "the gateway knows this board as pico-1", []]
+        assert broker.did == []
+        board.device = "pico-1"
+        await board.start()
+        assert await board.connect() == [0, "", []]
+
+    run(monkeypatch, tmp_path, ("pico-1",), main)
+
+
+def test_board_that_does_not_read_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(world: World) -> None:
+        for board in world.boards:
+            board.plug_in()
+            await board.start()
+            await board.connect()
+        deaf, good = world.boards
+        topic = topics.heartbeat("demo", deaf.device)
+        await deaf.say(messages.SUBSCRIBE, 1, [topic])
+        await deaf.hears()
+        await deaf.stop()
+        for _ in range(200):
+            world.brokers[0].sends.put_nowait((topic, bytes(8000)))
+        for number in range(1, 20):
+            await good.say(messages.PUBLISH, number, 1, topics.reported("demo", "pico-2"), b"{}")
+            assert await good.hears() == (messages.ANSWER, [number, "", []])
+
+    run(monkeypatch, tmp_path, ("pico-1", "pico-2"), main)
+
+
+def test_fault_in_one_session_does_not_end_the_keeper(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(world: World) -> None:
+        (board,), (broker,) = world.boards, world.brokers
+        board.plug_in()
+        await board.start()
+        broker.fault = RuntimeError("a fault")
+        await board.say(messages.CONNECT, board.presence, b"offline")
+        await broker.dropped()
+        broker.fault = None
+        await board.start()
+        assert await board.connect() == [0, "", []]
+
+    run(monkeypatch, tmp_path, ("pico-1",), main)
