@@ -59,7 +59,7 @@ class Way:
     def give(self, now: float) -> None:
         """Writes what has arrived."""
         while self.due <= now:
-            when, piece = self.pieces.popleft()
+            _, piece = self.pieces.popleft()
             try:
                 written = os.write(self.target, piece)
             except BlockingIOError:
