@@ -99,6 +99,7 @@ class Line:
         self._ended = ""  # why the stream has ended
         self._news = asyncio.Event()
         self._work = asyncio.Event()  # for `_speak`
+        self._turns = asyncio.Lock()  # of those that send
         self._met = asyncio.Event()  # for `meet_as_board`
         self._control: "list[bytes]" = []  # frames outside of a session, to be written
         self._own_tag = b""  # the board's, while it waits for WELCOME
@@ -147,12 +148,14 @@ class Line:
         if len(message) > MAX_MESSAGE_BYTES:
             raise LineError("message", "%d bytes, %d is most" % (len(message), MAX_MESSAGE_BYTES))
         session = self._checked(self._session)
-        while session.sender.message is not None:
-            await self._next_news(session)
-        session.sender.offer(message)
-        self._work.set()
-        while session.sender.message is message:
-            await self._next_news(session)
+        async with self._turns:
+            self._checked(session)
+            while session.sender.message is not None:  # of a task that was cancelled
+                await self._next_news(session)
+            session.sender.offer(message)
+            self._work.set()
+            while session.sender.message is message:
+                await self._next_news(session)
 
     async def settle(self) -> None:
         """Returns when all that was sent is acknowledged. Raises LinkLost."""

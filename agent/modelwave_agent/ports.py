@@ -48,6 +48,8 @@ class ProofError(Exception):
 class BrokerLink:
     """One MQTT connection. `connect` may be called again after LinkLost."""
 
+    via = ""  # the name of the gateway that speaks for this device; "": it speaks for itself
+
     async def connect(self, will_topic: str, will: bytes) -> None:
         """Connects, with the retained last will `will`; returns when the broker has accepted.
         Raises LinkLost."""

@@ -397,6 +397,8 @@ class Agent:
             }
         )
         document["extra"].update(self.view.extra())
+        if self.link.via:
+            document["extra"]["via"] = self.link.via
         return document
 
     def _sealed(self, topic: str, document: "Document") -> bytes:

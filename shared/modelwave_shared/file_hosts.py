@@ -45,6 +45,16 @@ def is_listed(hosts: "Sequence[str]", scheme: str, host: str, port: int) -> bool
     return any([parted(entry) in ((host, port), (host, implied)) for entry in hosts])
 
 
+def is_url_listed(hosts: "Sequence[str]", url: str) -> bool:
+    """Whether one of the entries `hosts` is for the host and port of this http or https URL."""
+    scheme, _, rest = url.partition("://")
+    host, port = parted(rest.split("/")[0].lower())
+    implied = DEFAULT_PORTS.get(scheme)
+    if implied is None:
+        return False
+    return is_listed(hosts, scheme, host, implied if port is None else port)
+
+
 def _is_name(host: str) -> bool:
     return all([_is_label(label) for label in host.split(".")])
 

@@ -1,6 +1,7 @@
 """Tests that readers understand the agent: `reports.read` accepts all its reports and metrics."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -80,3 +81,12 @@ def test_limit_of_a_release_is_durable_and_its_slow_inferences_are_counted(
     assert asyncio.run(lived(agent, lambda: len(published[METRICS]) == 2))
     over = {found["release"]: found["latency"].get("over") for found in published[METRICS]}
     assert over == {1: [1, 3], 7: None}
+
+
+def test_report_names_the_gateway_that_speaks_for_the_device(tmp_path, monkeypatch):
+    agent, _ = World(tmp_path).boot()
+    assert "via" not in agent.state()["extra"]
+    monkeypatch.setattr(FakeLink, "via", "gw-1")
+    document = agent.state()
+    assert document["extra"]["via"] == "gw-1"
+    reports.read(REPORT, json.dumps(document).encode())

@@ -104,6 +104,7 @@ class End:
         self.free = 0.0  # when the wire is free again
         self.closed = False
         self.echoes = False
+        self.deaf = False  # it has no power
 
     async def read(self, n):
         while not self.came:
@@ -128,7 +129,7 @@ class End:
             self.time.at(self.free, lambda end=end: end.get(arrives))
 
     def get(self, data):
-        if not self.closed:
+        if not self.closed and not self.deaf:
             self.came += data
             self.wake()
 
@@ -137,7 +138,7 @@ class End:
         self.news.set()
         self.news.clear()
 
-    def close(self):
+    def unplug(self):
         """The end of the stream, at this end."""
         self.closed = True
         self.wake()

@@ -1,7 +1,7 @@
 """Which hosts a list of file hosts is for."""
 
 from modelwave_shared import fields
-from modelwave_shared.file_hosts import is_entry, is_listed
+from modelwave_shared.file_hosts import is_entry, is_listed, is_url_listed
 from tests.core.helpers import all_refused
 
 ENTRIES = ["files.example.org", "192.0.2.10:8180", "[fd00::1]:8180", "cdn.example.org:443"]
@@ -26,6 +26,25 @@ def test_no_other_host_is_listed():
     for host in ("example.org", "a.files.example.org", "files.example.org.", "xfiles.example.org"):
         assert not is_listed(ENTRIES, "http", host, 80)
     assert not is_listed([], "http", "files.example.org", 80)
+
+
+def test_url_is_listed_by_its_host_and_port():
+    for url in (
+        "http://files.example.org/a",
+        "https://FILES.example.org:443/a/b",
+        "http://[fd00::1]:8180/a",
+        "http://192.0.2.10:8180",
+    ):
+        assert is_url_listed(ENTRIES, url), url
+    for url in (
+        "http://files.example.org:8180/a",
+        "ftp://files.example.org/a",
+        "files.example.org/a",
+        "http://192.0.2.10/a",
+        "http://files.example.org:x/a",
+        "",
+    ):
+        assert not is_url_listed(ENTRIES, url), url
 
 
 def test_entries_are_hosts_with_or_without_a_port():

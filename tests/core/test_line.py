@@ -190,7 +190,7 @@ def test_end_of_the_stream_ends_all():
     async def main():
         await pair.meet()
         losing = asyncio.create_task(lost(pair.gateway.receive()))
-        pair.ends[1].close()
+        pair.ends[1].unplug()
         assert "the line has ended" in await losing
         assert "the line has ended" in await lost(pair.gateway.meet_as_gateway("gw-1"))
 
@@ -294,3 +294,24 @@ def test_splitter_gives_the_same_pieces_however_the_bytes_come():
             found += splitter.feed(data[at : at + step])
         found.append(splitter.flush())
         assert found == data.split(b"\0"), step
+
+
+def test_those_that_send_take_turns():
+    pair = Pair()
+
+    async def main():
+        await pair.meet()
+        order = []
+
+        async def give(name):
+            for _ in range(5):
+                await pair.board.send(name * 700)
+
+        giving = [asyncio.create_task(give(name)) for name in (b"a", b"b", b"c")]
+        while len(order) < 15:
+            order.append((await pair.gateway.receive())[:1])
+        for task in giving:
+            await task
+        return b"".join(order)
+
+    assert pair.run(main()) == b"abc" * 5

@@ -25,13 +25,18 @@ ROOTS = (
 INDEX = "package.json"
 # Optional parts; the agent itself has MQTT, file blocks and Python functions as models.
 PARTS = {
-    "http.json": "modelwave_agent.board.http",
-    "mqtt_as.json": "modelwave_agent.board.mqtt_as",
-    "tls.json": "modelwave_agent.board.tls_context",
-    "enrolled.json": "modelwave_agent.board.enrolled",
-    "microlite.json": "modelwave_agent.board.runtime_microlite",
-    "ml.json": "modelwave_agent.board.runtime_ml",
-    "boot.json": "modelwave_agent.board.boot",
+    "http.json": ("modelwave_agent.board.http",),
+    "mqtt_as.json": ("modelwave_agent.board.mqtt_as",),
+    "tls.json": ("modelwave_agent.board.tls_context",),
+    "enrolled.json": ("modelwave_agent.board.enrolled",),
+    "serial.json": (
+        "modelwave_agent.board.serial_link",
+        "modelwave_agent.board.serial_fetcher",
+        "modelwave_agent.board.serial_stream",
+    ),
+    "microlite.json": ("modelwave_agent.board.runtime_microlite",),
+    "ml.json": ("modelwave_agent.board.runtime_ml",),
+    "boot.json": ("modelwave_agent.board.boot",),
 }
 # It must import nothing of the agent, so it lies outside of its packages.
 PLACES = {"modelwave_agent.board.boot": "modelwave_boot"}
@@ -65,8 +70,8 @@ def build() -> Files:
     agent = modules.reachable(ROOTS, folders)
     files: Files = {INDEX: _index(agent), "manifest.py": MANIFEST.encode()}
     everything = dict(agent)
-    for index, root in PARTS.items():
-        part = modules.reachable([root], folders)
+    for index, roots in PARTS.items():
+        part = modules.reachable(roots, folders)
         files[index] = _index(part.keys() - agent.keys())
         everything |= part
     for name, path in everything.items():
