@@ -12,6 +12,7 @@ JSON, each with the moment `at` of the machine's steady clock:
 
 import asyncio
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -25,7 +26,6 @@ from modelwave_agent.board.runtime import FunctionRuntime
 from modelwave_agent.board.serial_fetcher import SerialFetcher
 from modelwave_agent.board.serial_link import SerialLink
 from modelwave_agent.host.clock import HostClock
-from modelwave_agent.host.relay.ports import Port
 from modelwave_agent.intake import Intake
 from modelwave_agent.journal import Journal
 from modelwave_agent.root_walk import RootWalk
@@ -50,6 +50,27 @@ class Work(NamedTuple):
     hosts: list[str]
     baud: int
     frames: int
+
+
+class Wire:
+    """The board's end of its wire."""
+
+    def __init__(self, path: str) -> None:
+        self.number = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        self.came = asyncio.Event()
+        asyncio.get_running_loop().add_reader(self.number, self.came.set)
+
+    async def read(self, n: int) -> bytes:
+        while True:
+            self.came.clear()
+            try:
+                return os.read(self.number, n)
+            except BlockingIOError:
+                await self.came.wait()
+
+    async def write(self, data: bytes) -> None:
+        """A window of frames always has room."""
+        os.write(self.number, data)
 
 
 class Link(SerialLink):
@@ -91,7 +112,7 @@ def agent_of(name: str, work: Work) -> Agent:
     folder.mkdir()
     root = documents.open_first_root(Path(work.root).read_bytes())
     enrolment, clock = Enrolment(name, work.target, root), HostClock()
-    wire = Port(f"{work.wires}/{name}.board", work.baud)
+    wire = Wire(f"{work.wires}/{name}.board")
     link = Link(name, work.model, wire, name, work.baud, work.frames, clock)
     fetcher = Fetcher(name, link, work.hosts)
     fetcher.enrolment = enrolment

@@ -48,7 +48,7 @@ class Scene:
         self.door = door
         self.boards = boards
         self.ordered_at = 0.0  # when the first order came from the broker
-        self.relay = 0  # the process id
+        self.pids: dict[str, int] = {}  # of relay, boards and wires
         self._news = threading.Condition()
         self._told: dict[str, dict[str, float]] = {}  # {what: {board: when}}
 
@@ -92,8 +92,8 @@ class Scene:
         stage = {"deadline_seconds": LIMIT_SECONDS}
         self.world.start(1, quick(100, stage=stage), **said)
 
-    def cpu_seconds(self) -> float:
-        return cpu_seconds(self.relay)
+    def cpu_seconds(self) -> dict[str, float]:
+        return {name: cpu_seconds(pid) for name, pid in self.pids.items()}
 
 
 @contextlib.contextmanager
@@ -111,9 +111,9 @@ def scene(folder: Path, number: int, baud: int) -> Iterator[Scene]:
         on.enter_context(_listening(port, made))
         wires = folder / "wires"
         wires.mkdir()
-        on.enter_context(_wires(wires, baud, boards))
-        made.relay = on.enter_context(_relay(folder, port, way, baud, boards))
-        on.enter_context(_boards(folder, made, baud))
+        made.pids["wires"] = on.enter_context(_wires(wires, baud, boards))
+        made.pids["relay"] = on.enter_context(_relay(folder, port, way, baud, boards))
+        made.pids["boards"] = on.enter_context(_boards(folder, made, baud))
         made.wait("reported")
         wait_until(lambda: scalar(world, "select count(*) from devices") == number)
         yield made
@@ -144,12 +144,12 @@ def _listening(port: int, made: Scene) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _wires(folder: Path, baud: int, boards: list[str]) -> Iterator[None]:
+def _wires(folder: Path, baud: int, boards: list[str]) -> Iterator[int]:
     with _started("benchmarks.relay.wires", str(folder), str(baud), *boards) as process:
         assert process.stdout is not None
         if process.stdout.readline() != b"ready\n":
             raise RuntimeError("the wires did not start")
-        yield
+        yield process.pid
 
 
 @contextlib.contextmanager
@@ -172,7 +172,7 @@ def _relay(folder: Path, port: int, way: Door, baud: int, boards: list[str]) -> 
 
 
 @contextlib.contextmanager
-def _boards(folder: Path, made: Scene, baud: int) -> Iterator[None]:
+def _boards(folder: Path, made: Scene, baud: int) -> Iterator[int]:
     state = folder / "boards"
     state.mkdir()
     work = Work(
@@ -192,7 +192,7 @@ def _boards(folder: Path, made: Scene, baud: int) -> Iterator[None]:
         process.stdin.flush()
         reading = threading.Thread(target=_read, args=(process, made.heard), daemon=True)
         reading.start()
-        yield
+        yield process.pid
 
 
 def _read(process: "subprocess.Popen[bytes]", heard: Callable[[bytes], None]) -> None:

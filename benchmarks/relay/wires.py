@@ -22,9 +22,9 @@ from collections import deque
 from pathlib import Path
 
 BITS = 10  # on the wire for a byte
-PIECE_BYTES = 64  # that arrive together, as from a UART's FIFO
+PIECE_BYTES = 128  # that arrive together: half of a frame
+TURN_SECONDS = 0.002  # between two looks at what has arrived
 BUFFER_BYTES = 4096
-RETRY_SECONDS = 0.001  # if the end that reads is full
 
 
 class Way:
@@ -66,7 +66,8 @@ class Way:
                 written = 0
             self.held -= written
             if written < len(piece):
-                self.pieces.appendleft((now + RETRY_SECONDS, piece[written:]))
+                self.pieces.appendleft((now, piece[written:]))
+                return  # the end that reads is full
 
 
 def end(link: Path) -> int:
@@ -80,19 +81,26 @@ def end(link: Path) -> int:
 
 def run(ways: list[Way]) -> None:
     """Passes bytes until stdin ends."""
-    stdin = sys.stdin.fileno()
+    stdin, by_source = sys.stdin.fileno(), {way.source: way for way in ways}
+    poll = select.epoll()
+    for source in (stdin, *by_source):
+        poll.register(source, select.EPOLLIN)
     while True:
-        now = time.monotonic()
-        for way in ways:
-            way.give(now)
-        wait = max(0.0, min(way.due for way in ways) - now)
-        reading = {way.source: way for way in ways if way.has_room}
-        ready = select.select([stdin, *reading], [], [], min(wait, 1.0))[0]
+        ready = [source for source, _ in poll.poll(1.0 if not any_held(ways) else 0)]
         now = time.monotonic()
         for source in ready:
             if source == stdin:
                 return
-            reading[source].take(now)
+            if by_source[source].has_room:
+                by_source[source].take(now)
+        for way in ways:
+            way.give(now)
+        if any_held(ways):
+            time.sleep(TURN_SECONDS)
+
+
+def any_held(ways: list[Way]) -> bool:
+    return any(way.held for way in ways)
 
 
 def main(folder: str, baud: str, *boards: str) -> None:
