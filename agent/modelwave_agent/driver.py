@@ -3,7 +3,7 @@ its effects."""
 
 from modelwave_agent import machine
 from modelwave_agent.banks import NAMES
-from modelwave_agent.ports import FetchError
+from modelwave_agent.ports import FetchError, Undecided
 from modelwave_agent.record import clean, said, serving, spare
 from modelwave_agent.retries import Retries
 from modelwave_agent.trial import TrialWatch
@@ -228,7 +228,11 @@ class Driver:
             order = self.progress.order
             allowed = order.extra("max_failed_ppm") or 0
             self.progress.trial = TrialWatch(self.ports.trial(order.document["trial"]), allowed)
-        problem = await self._ask(self.ports.hooks.serve)
+        try:
+            problem = await self._ask(self.ports.hooks.serve)
+        except Undecided as error:
+            self.progress.served = True
+            return self._undecided(error) if on_trial else None
         self.progress.served = True
         return ("unhealthy", {"reason": problem}) if problem and on_trial else None
 
@@ -238,11 +242,21 @@ class Driver:
         async def healthy() -> str:
             return await self._ask(self.ports.hooks.healthy)
 
-        problem = await self.progress.trial.verdict(self.ports.clock, healthy)
+        try:
+            problem = await self.progress.trial.verdict(self.ports.clock, healthy)
+        except Undecided as error:
+            return self._undecided(error)
         if problem:
             return "unhealthy", {"reason": problem}
         self.report.trouble("bank", "")  # the bank that had it serves no more
         return "healthy", {}
+
+    def _undecided(self, error: Undecided) -> "Next":
+        """Returns the event if a hook could not tell whether the model on trial is healthy."""
+        self.fault = clean(str(error))
+        self.retries.undecided += 1
+        event = machine.lost_event(self.ledger.record) if error.is_attempt else "unproven"
+        return event, {"reason": self.fault}
 
     async def _report(self) -> "Next":
         self.report.changed()
@@ -314,9 +328,9 @@ class Driver:
 
 
 async def _answer(hook: "Callable[[Any], Any]", about: "Any", no: str = "") -> str:
-    """Calls `hook`. Returns "" or the problem; an exception of the hook is a problem too. If `no`
-    is given, the hook may return a bool, and False means `no`. Only None and an empty text are
-    no problem: a program may mean "no" by 0."""
+    """Calls `hook`. Returns "" or the problem; an exception of the hook is a problem too, but for
+    Undecided, which it raises. If `no` is given, the hook may return a bool, and False means `no`.
+    Only None and an empty text are no problem: a program may mean "no" by 0."""
     try:
         answer = hook(about)
         # MicroPython would await a list as well, and then never go on.
@@ -329,6 +343,8 @@ async def _answer(hook: "Callable[[Any], Any]", about: "Any", no: str = "") -> s
         if not isinstance(answer, str):
             raise TypeError("it gave a %s, not a text" % type(answer).__name__)
         return clean(answer)
+    except Undecided:
+        raise
     except (Exception, SystemExit) as error:
         return "hook: %s" % said(error)
 

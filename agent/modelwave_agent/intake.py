@@ -2,7 +2,7 @@
 
 import hashlib
 
-from modelwave_agent.journal import sync
+from modelwave_agent.journal import sync, sync_name
 from modelwave_shared.digests import hexed
 
 TYPE_CHECKING = False
@@ -31,6 +31,7 @@ class Intake:
         self.sha256: str = entry["sha256"]
         self.digest = hashlib.sha256()
         self.synced = offset
+        self.is_named = False  # whether its name was synced, too
         self.file = open(path, "ab")  # noqa: SIM115 (close() is the caller's finally)
 
     async def catch_up(self, breathe: "Breathe") -> None:
@@ -50,15 +51,21 @@ class Intake:
         self.digest.update(data)
         self.offset += len(data)
         if self.offset >= 2 * self.synced:
-            sync(self.file)
-            self.synced = self.offset
+            self._sync()
 
     def close(self) -> None:
         """Syncs and closes the file."""
         try:
-            sync(self.file)
+            self._sync()
         finally:
             self.file.close()
+
+    def _sync(self) -> None:
+        sync(self.file)
+        self.synced = self.offset
+        if not self.is_named:
+            sync_name(self.path)
+            self.is_named = True
 
     def matches(self) -> bool:
         """Whether the file is complete and as it was signed. Call it once, at the end."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import IO, Any
 
 ENOENT = 2
+EINVAL = 22
 W_OK = 2  # of os.access, which boards do not have
 _PIECE_BYTES = 256
 _HEX_DIGITS = b"0123456789abcdef"
@@ -106,11 +107,27 @@ def sync(file: "IO[bytes]") -> None:
         os.sync()
 
 
+def sync_name(path: str) -> None:
+    """Brings the names in the folder of `path` onto the medium. POSIX wants that of its own: a file
+    that was synced may have no name after a power cut. Boards have no such call, nor need it."""
+    if not hasattr(os, "fsync") or not hasattr(os, "open"):
+        return
+    folder = os.open(path.rpartition("/")[0] or ".", 0)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.args[0] != EINVAL:  # a file system that cannot sync a folder
+            raise
+    finally:
+        os.close(folder)
+
+
 def _create(path: str, size: int) -> None:
     with open(path, "wb") as file:
         for _ in range(size // _PIECE_BYTES):
             file.write(bytes(_PIECE_BYTES))
         sync(file)
+    sync_name(path)
 
 
 def file_length(path: str) -> int:

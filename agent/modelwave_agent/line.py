@@ -105,7 +105,6 @@ class Line:
         self._own_tag = b""  # the board's, while it waits for WELCOME
         self._own_name = ""  # the gateway's, while it waits for a board
         self._meeting: "Meeting | None" = None
-        self._strange = b""  # the tag of a session with another gateway
         self._told = b""  # the tag that was answered with RESET in this turn
 
     async def meet_as_board(self, device: str) -> str:
@@ -345,16 +344,17 @@ class Line:
         self._met.set()
 
     def _take_stray(self, kind: int, tag: bytes, number: int, ack: int, payload: bytes) -> None:
-        """A frame of a session that the waiting gateway has not begun."""
-        meeting, self._meeting = self._meeting, None
-        if meeting and meeting.session == tag:
+        """A frame of a session that the waiting gateway has not begun. With another tag than that
+        of the last HELLO the board has chosen another gateway, or these are old bytes."""
+        meeting = self._meeting
+        if meeting is None:
+            if tag != self._told:
+                self._told = tag
+                self._put(RESET, tag)
+        elif meeting.session == tag:
+            self._meeting = None
             session = self._begin(tag, meeting.device, meeting.frames)
             self._take_in_session(session, kind, number, ack, payload)
-        elif meeting:
-            self._strange = tag  # the board has chosen another gateway
-        elif tag not in (self._strange, self._told):
-            self._told = tag
-            self._put(RESET, tag)
 
     def _take_in_session(
         self, session: Session, kind: int, number: int, ack: int, payload: bytes

@@ -39,6 +39,11 @@ Rules:
      reset was: the new agent goes on with its trial (`resumed`), and the one before takes its place
      again if it crashed, hung or did not connect (`crashed`), which is a failed health check.
 
+ 11. The models of some agents run on another device (ports.Undecided). If that does not answer on
+     trial, the live bank serves again and the work is tried again: an attempt that told nothing of
+     the model is given back (`unproven`), one in which the model ran counts like a reset (`lost`,
+     and at last `worn`).
+
 Nothing here reads a file, a clock or the network.
 """
 
@@ -153,6 +158,8 @@ def cancel(record: "Record", detail: "Detail") -> None:
 def worn_out(record: "Record", detail: "Detail") -> None:
     record["outcome"] = ROLLED_BACK
     record["reason"] = "reset %d times before the model was confirmed" % MAX_TRIES
+    if detail.get("reason"):  # of the last one
+        record["reason"] = "%d times in vain: %s" % (MAX_TRIES, detail["reason"])
 
 
 def roll_back(record: "Record", detail: "Detail") -> None:
@@ -244,6 +251,8 @@ TABLE: "dict[str, dict[str, Row]]" = {
         "stopped": ("fetching", give_try_back, ""),
         "resumed": ("trial", keep, "check report"),
         "crashed": ("idle", roll_back, "check serve report"),
+        "unproven": ("fetching", give_try_back, "serve rest fetch"),
+        "lost": ("fetching", keep, "serve rest fetch"),
         "again": ("trial", keep, "serve watch"),
         "healthy": ("idle", confirm, "report"),
         "unhealthy": ("idle", roll_back, "serve report"),
@@ -267,6 +276,12 @@ def boot_event(record: "Record") -> str:
     """Returns the event of a reset: `worn` after the last try, else `boot`."""
     on_trial = record["state"] in ATTEMPTS
     return "worn" if on_trial and record["tries"] >= MAX_TRIES else "boot"
+
+
+def lost_event(record: "Record") -> str:
+    """Returns the event when the device on which the model is on trial fell silent, or was reset:
+    `worn` after the last try, else `lost`."""
+    return "worn" if record["tries"] >= MAX_TRIES else "lost"
 
 
 def order_event(record: "Record", manifest: str) -> str:

@@ -45,6 +45,18 @@ class ProofError(Exception):
     """The model cannot be loaded or run; the message says why."""
 
 
+class Undecided(Exception):
+    """A hook could not find out whether the model on trial is healthy, which says nothing about the
+    model; the message says why. Only hooks raise it whose models run on another device than the
+    agent: one that does not answer."""
+
+    def __init__(self, problem: str, is_attempt: bool = False) -> None:
+        """`is_attempt`: whether the model ran meanwhile. Then this counts like a reset on trial:
+        it may be the model that makes the device fall silent."""
+        super().__init__(problem)
+        self.is_attempt = is_attempt
+
+
 class BrokerLink:
     """One MQTT connection. `connect` may be called again after LinkLost."""
 
@@ -171,12 +183,13 @@ class Hooks:
     """Calls of the agent to the program around it. Each may be async or not."""
 
     def serve(self, live: "Live") -> "HookAnswer":
-        """Tells the program that `live` serves from now on; returns "" or what went wrong."""
+        """Tells the program that `live` serves from now on; returns "" or what went wrong. May
+        raise Undecided."""
         return ""
 
     def healthy(self, live: "Live") -> "HookAnswer":
         """Asks the program, at the end of the trial, whether the model is healthy; returns "" or
-        what is wrong."""
+        what is wrong. May raise Undecided."""
         return ""
 
     def may_update(self, upcoming: "Upcoming") -> "MayAnswer":

@@ -49,6 +49,7 @@ class Retries:
         self.restarts = 0  # of the download, from its first byte
         self.began = 0.0  # when the first of them failed, by Clock.now
         self.deferrals = 0
+        self.undecided = 0  # trials that told nothing of the model
 
     async def wait(self, reason: str, retry_after: float = 0) -> bool:
         """Reports the fault and returns True when the next try is due; returns False at once if the
@@ -95,8 +96,9 @@ class Retries:
 
     def forget(self) -> None:
         """Removes the failed tries from count and report, because the work has advanced. Those that
-        made the download start over stay: they wear out flash, however far each one came."""
-        self.tries = self.restarts
+        made the download start over stay, and trials in vain: they wear out flash, however far each
+        one came."""
+        self.tries = self.restarts + self.undecided
         self.report.fault = None
 
     def _pause(self, least: float) -> float:

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from modelwave_agent.ports import Clock
+    from modelwave_agent.ports import Clock, Undecided
     from modelwave_agent.types import Document
 
 POLL_SECONDS = 5  # the longest wait for new observations
@@ -34,6 +34,12 @@ class TrialWatch:
         self.inferences = self.failures = 0
         self.reason = ""  # of the last failure
         self.observed = asyncio.Event()
+        self.lost: "Undecided | None" = None
+
+    def lose(self, why: "Undecided") -> None:
+        """Ends the trial without a verdict: the model does not run any more."""
+        self.lost = why
+        self.observed.set()
 
     def observe(self, inferences: int, failures: int, reason: str = "") -> None:
         """Counts `inferences` of the new model, of which `failures` failed, the last for
@@ -45,9 +51,12 @@ class TrialWatch:
 
     async def verdict(self, clock: "Clock", healthy: "Callable[[], Awaitable[str]]") -> str:
         """Waits until the trial's time is over and its inferences have run, then asks `healthy`.
-        Returns "" if all is well, or what is wrong; too many failures end the trial at once."""
+        Returns "" if all is well, or what is wrong; too many failures end the trial at once. Raises
+        what `lose` was told."""
         end = clock.now() + self.wanted["seconds"]
         while not self._has_failed():
+            if self.lost:
+                raise self.lost
             left = end - clock.now()
             if left <= 0 and self.inferences >= self.wanted["inferences"]:
                 problem = await healthy()

@@ -1,5 +1,5 @@
 """The messages between a board and its gateway, which line.py carries whole: a byte for what it
-is, then its fields as FIELDS lists them.
+is, then its fields as LAYOUTS lists them.
 
     board     CONNECT, SUBSCRIBE, PUBLISH: as in MQTT, for the gateway to do at the broker
               FETCH: a file, from `offset` on. STOP: no more of that file
@@ -13,8 +13,6 @@ is, then its fields as FIELDS lists them.
 if there is none. An empty `url` means that the board names no place for the file: the gateway has
 it, or gets it from the controller in blocks.
 """
-
-import struct
 
 from modelwave_shared.errors import LineError
 from modelwave_shared.limits import (
@@ -44,80 +42,69 @@ MAX_RETRY_SECONDS = 86400
 PIECE_BYTES = 4 * MAX_PAYLOAD_BYTES - 6  # of a file, so that a PIECE fills whole frames
 MAX_PIECE_BYTES = 4096
 
-# How a field is written. Those of REST take what is left, so only the last one may be so.
-NUMBER, FLAG, INTEGER, DIGEST, SHORT, SHORTS, REST, TEXT = range(8)
-
-# {message: ((name of the field, how, most that it may be), …)}. SHORT is a text with its length
-# before it, SHORTS several up to the end; most: bytes, and for INTEGER its value.
-FIELDS = {
-    CONNECT: (("will_topic", SHORT, MAX_TOPIC_BYTES), ("will", REST, MAX_WILL_BYTES)),
-    SUBSCRIBE: (("number", NUMBER, 255), ("topics", SHORTS, MAX_TOPIC_BYTES)),
-    PUBLISH: (
-        ("number", NUMBER, 255),
-        ("retain", FLAG, 1),
-        ("topic", SHORT, MAX_TOPIC_BYTES),
-        ("payload", REST, MAX_REPORT_BYTES),
-    ),
-    FETCH: (
-        ("number", NUMBER, 255),
-        ("sha256", DIGEST, SHA256_BYTES),
-        ("size", INTEGER, MAX_BYTES),
-        ("offset", INTEGER, MAX_BYTES),
-        ("url", TEXT, MAX_FILE_URL_BYTES),
-    ),
-    STOP: (("number", NUMBER, 255),),
-    CLOSE: (),
-    ANSWER: (
-        ("number", NUMBER, 255),
-        ("problem", SHORT, MAX_TEXT),
-        ("denied", SHORTS, MAX_TOPIC_BYTES),
-    ),
-    MESSAGE: (("topic", SHORT, MAX_TOPIC_BYTES), ("payload", REST, MAX_ORDER_BYTES)),
-    PIECE: (
-        ("number", NUMBER, 255),
-        ("offset", INTEGER, MAX_BYTES),
-        ("data", REST, MAX_PIECE_BYTES),
-    ),
-    FETCHED: (
-        ("number", NUMBER, 255),
-        ("retry_after", INTEGER, MAX_RETRY_SECONDS),
-        ("problem", TEXT, MAX_TEXT),
-    ),
-    GONE: (("reason", TEXT, MAX_TEXT),),
-}
-NAMES = {
-    CONNECT: "connect",
-    SUBSCRIBE: "subscribe",
-    PUBLISH: "publish",
-    FETCH: "fetch",
-    STOP: "stop",
+# {message: its name, then its fields as name:how}
+LAYOUTS = {
+    CONNECT: "connect will_topic:t will:w",
+    SUBSCRIBE: "subscribe number:n topics:T",
+    PUBLISH: "publish number:n retain:f topic:t payload:p",
+    FETCH: "fetch number:n sha256:d size:i offset:i url:u",
+    STOP: "stop number:n",
     CLOSE: "close",
-    ANSWER: "answer",
-    MESSAGE: "message",
-    PIECE: "piece",
-    FETCHED: "fetched",
-    GONE: "gone",
+    ANSWER: "answer number:n problem:s denied:T",
+    MESSAGE: "message topic:t payload:o",
+    PIECE: "piece number:n offset:i data:c",
+    FETCHED: "fetched number:n retry_after:r problem:e",
+    GONE: "gone reason:e",
 }
+# How a field is written: {how: most that it may be}. The sizes of FIXED are in bytes, and the most
+# is the number's; SHORT is a text with a byte for its length before it, and T several of them up to
+# the end; the others are all that is left, and those of TEXTS are texts.
+BOUNDS = {
+    "n": 255,
+    "f": 1,
+    "i": MAX_BYTES,
+    "r": MAX_RETRY_SECONDS,
+    "t": MAX_TOPIC_BYTES,
+    "T": MAX_TOPIC_BYTES,
+    "s": MAX_TEXT,
+    "w": MAX_WILL_BYTES,
+    "p": MAX_REPORT_BYTES,
+    "o": MAX_ORDER_BYTES,
+    "c": MAX_PIECE_BYTES,
+    "u": MAX_FILE_URL_BYTES,
+    "e": MAX_TEXT,
+    "d": SHA256_BYTES,
+}
+FIXED = {"n": 1, "f": 1, "i": 4, "r": 4, "d": SHA256_BYTES}
+SHORT, TEXTS = "ts", "ue"
+
+
+def fields(message: int) -> "list[tuple[str, str]]":
+    """Returns the fields of a message as (message.field, how)."""
+    name, _, rest = LAYOUTS[message].partition(" ")
+    found = []
+    for field in rest.split():
+        of, how = field.split(":")
+        found.append((name + "." + of, how))
+    return found
 
 
 def pack(message: int, *values: "Any") -> bytes:
     """Returns the message with these values of its fields, in their order. Raises LineError for a
     value that the reader would refuse."""
     found = [bytes((message,))]
-    for (name, how, most), value in zip(FIELDS[message], values):
-        where = "%s.%s" % (NAMES[message], name)
-        if how == SHORTS:
+    for (where, how), value in zip(fields(message), values):
+        most = BOUNDS[how]
+        if how == "T":
             _check(len(value), MAX_TOPICS, where, "topics")
             found += [_short(text, most, where) for text in value]
-        elif how == SHORT:
+        elif how in SHORT:
             found.append(_short(value, most, where))
-        elif how in (NUMBER, FLAG):
-            found.append(bytes((value,)))
-        elif how == INTEGER:
+        elif how in FIXED and how != "d":
             _check(value, most, where, "")
-            found.append(struct.pack(">I", value))
+            found.append(int(value).to_bytes(FIXED[how], "big"))
         else:
-            data = value.encode() if how == TEXT else value
+            data = value.encode() if how in TEXTS else value
             _check(len(data), most, where, "bytes")
             found.append(data)
     return b"".join(found)
@@ -130,36 +117,38 @@ def unpack(data: bytes, allowed: "tuple[int, ...]") -> "tuple[int, list[Any]]":
         raise LineError("message", "none that this end takes")
     message, at = data[0], 1
     values: "list[Any]" = []
-    for name, how, most in FIELDS[message]:
-        where = "%s.%s" % (NAMES[message], name)
-        value: "Any"
-        if how == SHORT:
-            value, at = _read_short(data, at, most, where)
-        elif how == SHORTS:
-            value = []
-            while at < len(data):
-                one, at = _read_short(data, at, most, where)
-                value.append(one)
-            _check(len(value), MAX_TOPICS, where, "topics")
-        elif how in (REST, TEXT):
-            value = data[at:]
-            _check(len(value), most, where, "bytes")
-            if how == TEXT:
-                value = _text(value, where)
-            at = len(data)
-        else:
-            end = at + (4 if how == INTEGER else SHA256_BYTES if how == DIGEST else 1)
-            value = data[at:end]
-            if end > len(data):
-                raise LineError(where, "missing")
-            if how != DIGEST:
-                value = int.from_bytes(value, "big")
-                _check(value, most, where, "")
-            at = end
+    for where, how in fields(message):
+        value, at = _read(data, at, how, where)
         values.append(value)
     if at != len(data):
-        raise LineError(NAMES[message], "%d bytes too many" % (len(data) - at))
+        raise LineError("message", "%d bytes too many" % (len(data) - at))
     return message, values
+
+
+def _read(data: bytes, at: int, how: str, where: str) -> "tuple[Any, int]":
+    """Returns (value, where the next field begins) of the field that begins at `at`."""
+    most = BOUNDS[how]
+    if how in SHORT:
+        return _read_short(data, at, most, where)
+    if how == "T":
+        found = []
+        while at < len(data):
+            text, at = _read_short(data, at, most, where)
+            found.append(text)
+        _check(len(found), MAX_TOPICS, where, "topics")
+        return found, at
+    end = at + FIXED.get(how, len(data) - at)
+    value = data[at:end]
+    if end > len(data):
+        raise LineError(where, "missing")
+    if how not in FIXED:
+        _check(len(value), most, where, "bytes")
+        return _text(value, where) if how in TEXTS else value, end
+    if how == "d":
+        return value, end
+    number = int.from_bytes(value, "big")
+    _check(number, most, where, "")
+    return number, end
 
 
 def _short(text: str, most: int, where: str) -> bytes:

@@ -9,6 +9,7 @@ import tempfile
 import zlib
 from pathlib import Path
 
+from modelwave_shared import line_frames as wire
 from tests.agent.line_world import LineWorld
 
 BOARD, GATEWAY = 0, 1
@@ -60,7 +61,8 @@ CHANGES = {
     "random after": lambda data, chance: data + chance.randbytes(300),
 }
 # What happens at one write.
-EVENTS = ("board without power", "gateway pulled", "hole", "second gateway")
+EVENTS = ("board without power", "gateway pulled", "hole", "second gateway", "old bytes")
+OLD_AT_ONCE, OLD_ROUNDS = 3, 100  # old writes that come once more in another session
 RATES = (0.02, 0.1, 0.25)
 STORMS = 40
 
@@ -79,6 +81,8 @@ def happening(world, side, number, name):
                 world.later(world.reset())
             elif name == "gateway pulled":
                 world.later(world.pull())
+            elif name == "old bytes":
+                world.later(replayed(world))
             else:
                 world.plug()
         return data
@@ -93,6 +97,28 @@ def happening(world, side, number, name):
     world.silent_until = 0
     world.plans[side] = plan
     world.plans = [silent(plan) for plan in world.plans]
+
+
+async def replayed(world):
+    """A new session, in which the bytes of the old one come once more, before the new ones."""
+    plans = world.plans
+    world.plans = [repeating(plan, old) for plan, old in zip(plans, world.written, strict=True)]
+    await world.pull()
+
+
+def repeating(plan, old):
+    old = [data for data in old if wire.unpack(data[1:-1])[0] != wire.HELLO]
+    turns = iter(range(OLD_ROUNDS if old else 0))
+
+    def repeat(n, data):
+        data = plan(n, data) if plan else data
+        turn = next(turns, None)
+        if turn is None:
+            return data
+        again = [old[(turn * OLD_AT_ONCE + more) % len(old)] for more in range(OLD_AT_ONCE)]
+        return b"".join(again) + data
+
+    return repeat
 
 
 def storming(world, seed, rate):

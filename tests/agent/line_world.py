@@ -92,6 +92,7 @@ class LineWorld:
         self.gateways = []  # [end, task, gateway]
         self.plans = [None, None]  # of what the board writes, and the gateways
         self.writes = [0, 0]
+        self.written = [[], []]  # the data of each
         self.first = [end] + [self._end() for _ in range(gateways - 1)]
         self.life = self.update = self.link = None
         self.problems = []
@@ -105,6 +106,7 @@ class LineWorld:
 
     def _planned(self, side, data):
         self.writes[side] += 1
+        self.written[side].append(data)
         if self.board.deaf:
             return b""
         plan = self.plans[side]

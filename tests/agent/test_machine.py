@@ -145,6 +145,14 @@ def test_the_spare_bank_serves_on_trial_and_never_else():
         assert records.serving(record(state)) == (1 if state == "trial" else 0)
 
 
+def test_a_trial_that_told_nothing_costs_no_try_but_one_in_which_the_model_ran_does():
+    before = dict(record("trial"), tries=2)
+    assert machine.step(before, "unproven", {})[0]["tries"] == 1
+    assert machine.step(before, "lost", {})[0]["tries"] == 2
+    assert machine.lost_event(before) == "lost"
+    assert machine.lost_event(dict(before, tries=machine.MAX_TRIES)) == "worn"
+
+
 def test_last_try_is_worn_after_a_reset():
     tired = record("trial")
     assert machine.boot_event(tired) == "boot"

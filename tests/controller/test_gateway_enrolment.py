@@ -113,6 +113,7 @@ def test_what_a_gateway_cannot_have_is_refused(run: Run, tmp_path: Path) -> None
         ("--gateway", "--behind-gateway"),
     ):
         refused(run("device", "enrol", "gw-1", *more, *out), "-gateway: ")
+    refused(run("device", "enrol", "--gateway", *out), "--gateway: give DEVICES")
     host = ("--target", "linux-cpu", "--model", "digits", "--behind-gateway")
     refused(run("device", "enrol", "pi-1", *host, *out), "--behind-gateway: ")
     enrol(run, tmp_path / "out", "gw-1", "--gateway")

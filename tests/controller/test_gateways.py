@@ -117,8 +117,6 @@ def test_silent_boards_have_the_reason_too(world: World, run: Run) -> None:
     goes_down(world, "gw-1")
     world.now += 2 * SILENT_SECONDS
     world.tick()
-    world.now, later = time.time(), world.now
-    assert later > world.now
     said = run("device", "show", "d1").out
     assert "silent for" in said
     assert "its gateway gw-1 is offline since" in said

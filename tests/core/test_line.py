@@ -315,3 +315,37 @@ def test_those_that_send_take_turns():
         return b"".join(order)
 
     assert pair.run(main()) == b"abc" * 5
+
+
+def test_every_write_doubled():
+    pair = Pair()
+    for end in pair.ends:
+        end.plan = lambda n, data: data * 2
+    whole(pair)
+
+
+def test_frames_of_another_session_are_ignored():
+    pair = Pair()
+    other = wire.pack(wire.LAST | wire.FROM_GATEWAY, b"\1\2", 0, 0, b"of another session")
+    # With a tag of 2 random bytes it is that of the session once in 65,536 times.
+    for end, data in zip(pair.ends, (frame_of(b"of another session", wire.LAST), other)):
+        end.plan = lambda n, written, data=data: data + written
+    whole(pair)
+
+
+def test_gateway_that_the_board_has_not_chosen_stays_silent():
+    pair = Pair()
+
+    async def main():
+        await pair.meet()
+        late = Line(pair.ends[1], pair.time, 115200)
+        late._side = wire.FROM_GATEWAY
+        late._own_name = "gw-2"
+        hello = wire.pack(wire.HELLO, b"\1\2", 0, 0, wire.hello(2, "pico-1"))
+        late._take(*wire.unpack(hello[1:-1]))
+        assert len(late._control) == 1  # WELCOME
+        for _ in range(5):
+            late._take(wire.ACK, pair.board._session.tag, 0, 0, b"")
+        assert len(late._control) == 1
+
+    pair.run(main())

@@ -69,8 +69,8 @@ def test_fields_beyond_their_bounds_are_refused_by_name():
         (b"\4\1" + DIGEST + bytes(8) + b"h" * 267, "fetch.url"),
         (b"\4\1" + DIGEST + bytes(8) + b"http://a\r\nb", "fetch.url"),
         (b"\4\1" + DIGEST + bytes(8) + b"\xff\xfe", "fetch.url"),
-        (b"\5\1\1", "stop"),
-        (b"\6\1", "close"),
+        (b"\5\1\1", "message"),
+        (b"\6\1", "message"),
         (b"\x11\1" + short, "answer.problem"),
         (b"\x12" + short + bytes(8194), "message.payload"),
         (b"\x13\1\0\0\0\0" + bytes(4097), "piece.data"),
@@ -92,4 +92,4 @@ def test_writer_refuses_what_the_reader_would():
         (messages.FETCH, 1, DIGEST, 2**31, 0, ""),
     ):
         said = refused(LineError, messages.pack, message, *values)
-        assert said.startswith(messages.NAMES[message])
+        assert said.startswith(messages.LAYOUTS[message].split()[0])

@@ -67,6 +67,7 @@ def test_program_holds_the_file_aligned_with_its_arena_and_operators(
         "digits_v2_model.h",
         "digits_v2_model.cc",
         "digits_v2_resolver.h",
+        "digits_v2_model.json",
     }
     stub = tmp_path / "tensorflow/lite/micro/micro_mutable_op_resolver.h"
     stub.parent.mkdir(parents=True)

@@ -17,11 +17,18 @@ from modelwave_shared.line_frames import MAX_WIRE_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
-    from modelwave_agent.board.serial_fetcher import SerialFetcher
     from modelwave_agent.line import Stream
     from modelwave_agent.ports import Clock
+
+    class Files(Protocol):
+        """SerialFetcher: `came` is set when the connection is lost."""
+
+        came: asyncio.Event
+
+        def take(self, message: int, values: "list[Any]") -> None: ...
+
 
 BAUD = 115_200
 ANSWER_SECONDS = 60  # and the time of ANSWER_FRAMES: the broker's answer may take so long
@@ -59,7 +66,7 @@ class SerialLink(BrokerLink):
             clock = BoardClock()
         self.clock = clock
         self.up = asyncio.Event()  # the broker has accepted the connection
-        self.fetcher: "SerialFetcher | None" = None
+        self.fetcher: "Files | None" = None
         self._device = device
         self._stream = stream
         self._baud = baud

@@ -38,6 +38,7 @@ from modelwave_agent.host.accelerators import EDGETPU
 from modelwave_agent.host.banks import HostBanks
 from modelwave_agent.host.clock import HostClock
 from modelwave_agent.host.config import AgentConfig
+from modelwave_agent.host.folders import make_folder
 from modelwave_agent.host.handover import Handover
 from modelwave_agent.host.hooks import CommandHooks, MayUpdate
 from modelwave_agent.host.http import HostHttpFetcher
@@ -416,7 +417,7 @@ class HostAgent:
         for model in settings.models:
             folder = settings.state / model
             with contextlib.suppress(OSError):  # the journal says what is wrong with the folder
-                folder.mkdir(exist_ok=True)
+                make_folder(folder)
             ports = HostPorts(
                 Journal(str(folder), "journal"),
                 HostBanks(str(folder), settings.flash_bytes),

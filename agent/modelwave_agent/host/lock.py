@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from modelwave_agent.host.folders import make_folder
 from modelwave_agent.host.settings_reader import ConfigError
 
 LOCK, CONNECTED = "agent.lock", "agent.connected"  # with a dot, which no model's folder has
@@ -24,8 +25,7 @@ def locked(state: Path) -> int:
     """Makes the state folder if necessary, and locks it, also if it cannot be written. Returns
     the descriptor that holds the lock. Raises ConfigError."""
     try:
-        if not state.is_dir():
-            state.mkdir(parents=True)
+        make_folder(state)
         lock = _lockable(state)
     except OSError as error:
         raise ConfigError(f"state: {state}: {error.strerror}") from error

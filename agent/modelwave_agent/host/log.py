@@ -23,8 +23,10 @@ logger = _GuardedLogger(logging.getLogger("modelwave_agent"), {})
 class Changes:
     """Replaces `update.report.changed`: logs the change, then calls the original."""
 
-    def __init__(self, update: Update, changed: Callable[[], None]) -> None:
+    def __init__(self, update: Update, changed: Callable[[], None], whose: str = "") -> None:
+        """`whose`: begins each line, where the program has several devices."""
         self.update = update
+        self.whose = whose
         self.changed = changed
         self.told = ""
 
@@ -32,7 +34,7 @@ class Changes:
         line = describe(self.update)
         if line != self.told:
             self.told = line
-            logger.info(line)
+            logger.info("%s%s", self.whose, line)
         self.changed()
 
 

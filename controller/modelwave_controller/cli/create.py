@@ -24,6 +24,7 @@ from modelwave_controller.models.targets import Targets
 from modelwave_controller.releases import (
     confinement,
     figures,
+    firmware,
     heldout,
     label_files,
     manifests,
@@ -52,7 +53,9 @@ def create(
     file: Annotated[
         Path,
         typer.Option(
-            show_default=False, help="The model: a .tflite, for hosts also a .onnx.", parser=path
+            show_default=False,
+            help="The model: a .tflite, for hosts also a .onnx; with --format an MCUboot image.",
+            parser=path,
         ),
     ],
     golden: Annotated[Path, typer.Option(show_default=False, help="Its golden set.", parser=path)],
@@ -143,7 +146,19 @@ def create(
     ] = None,
     format_: Annotated[
         str | None,
-        typer.Option("--format", metavar="NAME", help="Of the model, for a runtime of your own."),
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="mcuboot-image or model-partition; or of the model, for a runtime of your own.",
+        ),
+    ] = None,
+    holds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For an MCUboot image: the .tflite in it, or NAME_model.json of `model export`.",
+            parser=path,
+        ),
     ] = None,
     provider: Annotated[
         list[str] | None,
@@ -223,14 +238,18 @@ def create(
         taken = manifests.take_files(wanted, folder)
         signature = model_verifying.take(model_signature_file, model_signer, file, taken, folder)
         wanted, remark = manifests.as_described(wanted, taken, folder)
-        wanted = replace(wanted, model_signature=signature)
-        named = label_files.take(labels, labels_from_model, taken, folder)
-        if named:
-            taken.append(named.file)
-        needs = manifests.find_needs(wanted, taken, folder, reason)
-        draft = manifests.draft(wanted, taken, needs, reason)
-        beside = _beside(releases, wanted)
-        manifest, proof = manifests.settle(draft, folder, beside.worse if beside else "")
+        with firmware.opened(model_format, hardware, holds, file, taken, folder) as inside:
+            wanted = replace(wanted, model_signature=signature, firmware=inside)
+            proven = inside.files(taken) if inside else taken
+            named = label_files.take(labels, labels_from_model, proven, folder)
+            needs = manifests.find_needs(wanted, proven, folder, reason)
+            if named:
+                taken.append(named.file)
+            draft = manifests.draft(wanted, taken, needs, reason)
+            beside = _beside(releases, wanted)
+            manifest, proof = manifests.settle(
+                draft, folder, beside.worse if beside else "", inside
+            )
         # Only now, when the model has run.
         to_sign = ToSign.of(home, manifest, key, passphrase_file)
         to_sign.show(proof, stderr=as_json)
@@ -240,6 +259,8 @@ def create(
             say(safe(line), stderr=as_json)
         if signature:
             say(f"[green]model signature verified[/]: by {safe(signature.signer)}", stderr=as_json)
+        for line in inside.lines() if inside else ():
+            say(safe(line), stderr=as_json)
         for line in filter(None, (needs.how, remark, confinement.words())):
             say(safe(line), stderr=as_json)
         added = to_sign.sign(folder, releases, yes, leaves=out is not None)

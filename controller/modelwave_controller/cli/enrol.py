@@ -103,9 +103,9 @@ def enrol(
     if behind_gateway and (not board or gateway):
         raise OperatorError("--behind-gateway: only for boards, with --board and no --gateway")
     if gateway:
-        if target or model or from_file or board:
+        if not names or target or model or from_file or board:
             raise OperatorError("--gateway: give DEVICES and --out; a gateway has none of the rest")
-        chosen = lists.of_names(names or [], "", (), tag or [])
+        chosen = lists.of_names(names, "", (), tag or [])
     else:
         chosen = _devices(home, names or [], target, model or [], tag or [], from_file)
     wanted = Wanted(

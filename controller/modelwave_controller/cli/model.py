@@ -160,6 +160,7 @@ def export_model(
 
     NAME_model.h and NAME_model.cc hold the bytes, aligned, with length, sha256 and arena;
     NAME_resolver.h registers just this model's operators in a MicroMutableOpResolver.
+    NAME_model.json records sha256 and size, for `release create --holds`.
     """
     inspection = _opened(file)
     profiles: Iterable[str] = PROFILES

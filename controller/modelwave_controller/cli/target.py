@@ -62,6 +62,7 @@ def show_target(
         ("firmware flash", _taken(target, target.firmware_flash_bytes)),
         ("firmware ram", _taken(target, target.firmware_ram_bytes)),
         ("source", target.firmware_source),
+        ("slot bytes", target.slot_bytes and f"{target.slot_bytes:,}"),
         ("abi", target.abi),
         ("kernels", target.kernels),
         ("profile", _profile(target)),

@@ -2,9 +2,12 @@
 
 NAME_model.h      the array's name and length, its sha256, the arena by profile
 NAME_model.cc     the bytes, aligned as FlatBuffers needs them; does not depend on TFLM
-NAME_resolver.h   the MicroMutableOpResolver for this model"""
+NAME_resolver.h   the MicroMutableOpResolver for this model
+NAME_model.json   sha256 and size of the bytes, by which `release create --holds` finds them in an
+                  image (releases/firmware.py)"""
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -49,7 +52,7 @@ class Names:
 def write_c_array(
     inspection: Inspection, name: str, profiles: Iterable[str], folder: Path
 ) -> list[Path]:
-    """Writes the three files into `folder`, replaces older ones, and returns their paths.
+    """Writes the files into `folder`, replaces older ones, and returns their paths.
     Raises OperatorError if a profile refuses the model."""
     names = Names.of(name)
     arenas = {profile: _arena(inspection, profile) for profile in profiles}
@@ -60,6 +63,7 @@ def write_c_array(
         f"{names.snake}_model.h": [header(inspection, names, arenas)],
         f"{names.snake}_model.cc": source(inspection, names),
         f"{names.snake}_resolver.h": [resolver(names, operators, custom)],
+        f"{names.snake}_model.json": [record(inspection.data)],
     }
     folder.mkdir(parents=True, exist_ok=True)
     for file, parts in files.items():
@@ -105,6 +109,10 @@ def header(inspection: Inspection, names: Names, arenas: dict[str, int | None]) 
             f"constexpr unsigned int k{names.camel}ArenaBytes{suffix} = {need};  // {profile}"
         )
     return "\n".join([*lines, "", f"#endif  // {guard}", ""])
+
+
+def record(data: bytes) -> str:
+    return json.dumps({"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}) + "\n"
 
 
 def source(inspection: Inspection, names: Names) -> Iterator[str]:

@@ -58,6 +58,7 @@ class Target(BaseModel):
     firmware_flash_bytes: _Size | None = None
     firmware_ram_bytes: _Size | None = None
     firmware_source: Text = ""
+    slot_bytes: _Size | None = None
     abi: Text = ""
     kernels: Text = ""
     profile: Profile | None = None
@@ -83,6 +84,12 @@ class Target(BaseModel):
             whole = getattr(self, f"{memory}_bytes")
             if whole is not None and taken > whole:
                 raise ValueError(f"firmware_{memory}_bytes: more than {memory}_bytes")
+        return self
+
+    @model_validator(mode="after")
+    def _slot_within_the_flash(self) -> Self:
+        if self.slot_bytes and self.flash_bytes is not None and self.slot_bytes > self.flash_bytes:
+            raise ValueError("slot_bytes: more than flash_bytes")
         return self
 
     @property

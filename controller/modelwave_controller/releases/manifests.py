@@ -33,6 +33,7 @@ from modelwave_controller.releases import (
     reliability,
     version_name,
 )
+from modelwave_controller.releases.firmware import Firmware
 from modelwave_controller.releases.golden_sets import Proof
 from modelwave_controller.releases.model_signature import ModelSignature
 from modelwave_controller.trust.documents import of_our_format
@@ -70,6 +71,7 @@ class Wanted:
     format: str = TFLITE
     pythons: Sequence[str] = ()  # other interpreters on whose runtimes the RAM is measured, too
     model_signature: ModelSignature | None = None
+    firmware: Firmware | None = None  # the image that the model is in
 
 
 def take_files(wanted: Wanted, folder: Path) -> list[dict[str, Any]]:
@@ -153,6 +155,9 @@ def find_needs(
                 return None
             raise
 
+    if wanted.firmware:
+        found = needs.fill(data, wanted.target, wanted.asked, bool(forced))
+        return wanted.firmware.needs(found)
     if wanted.format == ONNX:
         return onnx_needs.fill(data, wanted.target, wanted.asked, measure)
     if wanted.format != TFLITE:
@@ -201,6 +206,8 @@ def draft(
         extra["ram_from"] = found.ram_from
     if wanted.model_signature:
         extra |= wanted.model_signature.recorded()
+    if wanted.firmware:
+        extra |= wanted.firmware.recorded()
     if extra:
         manifest["extra"] = extra
     try:
@@ -220,16 +227,20 @@ def _check_limits(needed: dict[str, Any], target: Target) -> None:
             )
 
 
-def settle(manifest: dict[str, Any], folder: Path, worse: str = "") -> tuple[dict[str, Any], Proof]:
-    """Runs the golden set on the files in `folder`. Returns the manifest to sign and the result.
+def settle(
+    manifest: dict[str, Any], folder: Path, worse: str = "", firmware: Firmware | None = None
+) -> tuple[dict[str, Any], Proof]:
+    """Runs the golden set on the files in `folder`, for a firmware on the model in it. Returns the
+    manifest to sign and the result.
     Raises TrustError if it failed or cannot fail, or for `worse`, which says in what the model is
     worse than the one that runs ("": in nothing), unless the manifest has a reason in `forced`; a
     reason that was not needed is removed."""
-    by_role = {file["role"]: folder / file["sha256"] for file in manifest["files"]}
+    files = firmware.files(manifest["files"]) if firmware else manifest["files"]
+    by_role = {file["role"]: folder / file["sha256"] for file in files}
     proved = golden_sets.prove(
         by_role["model"],
         by_role["golden"],
-        manifest,
+        manifest | {"format": TFLITE} if firmware else manifest,
         _accelerator_to_prove_on(manifest["needs"]["accelerator"]),
     )
     problems = [problem for problem in (proved.reason, proved.weak, worse) if problem]

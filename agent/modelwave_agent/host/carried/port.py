@@ -35,6 +35,12 @@ class CarrierError(OSError):
     """The board does not answer, or does not do what it is told; the message says why. Trying again
     may help."""
 
+    def __init__(self, problem: str, has_begun: bool = False) -> None:
+        """`has_begun`: of `write`, whether the new file may have run meanwhile, because the board
+        fell silent after it was told to run it."""
+        super().__init__(problem)
+        self.has_begun = has_begun
+
 
 class BoardState(NamedTuple):
     """What a board says of itself."""

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from modelwave_agent.host import setting_checks
+from modelwave_agent.host.carried.config import KINDS as CARRIED
+from modelwave_agent.host.carried.config import CarriedSettings, read_carried
 from modelwave_agent.host.link import BrokerAddress
 from modelwave_agent.host.settings_reader import ConfigError, SettingsReader, parsed
 from modelwave_shared import fields
 
 MAX_BOARDS = 128  # a process of a select() has 1,024 descriptors
 MICROPYTHON = "micropython"
-KINDS = (MICROPYTHON,)
+KINDS = (MICROPYTHON, *CARRIED)
 BAUDS = (300, 12_000_000)
 BAUD = 115_200
 KEEP_BYTES = 256 * 1024 * 1024
@@ -26,7 +28,7 @@ MAX_SERIAL_NUMBER = 128
 @dataclass(frozen=True)
 class BoardConfig:
     """One board. `port` is the path of its device, or `usb_serial` its USB serial number; the
-    other one is ""."""
+    other one is "", and for a board that commands find by themselves both are."""
 
     device: str
     kind: str
@@ -34,10 +36,13 @@ class BoardConfig:
     usb_serial: str
     baud: int
     broker: BrokerAddress  # with the board's own user
+    carried: CarriedSettings | None = None  # if it has no agent
 
     @property
     def place(self) -> str:
-        return self.port or f"the USB serial number {self.usb_serial}"
+        if self.usb_serial:
+            return f"the USB serial number {self.usb_serial}"
+        return self.port
 
 
 @dataclass(frozen=True)
@@ -94,15 +99,18 @@ def _board(reader: SettingsReader, broker: BrokerAddress) -> BoardConfig:
     password = reader.secret("password_file")
     user = reader.take("user", setting_checks.text, device if password else "")
     certificate, key = reader.certificate("")
+    kind = reader.take("kind", _kind, MICROPYTHON)
     found = BoardConfig(
         device=device,
-        kind=reader.take("kind", _kind, MICROPYTHON),
+        kind=kind,
         port=reader.take("port", setting_checks.text, ""),
         usb_serial=reader.take("usb_serial", _serial_number, ""),
         baud=reader.take("baud", _baud, BAUD),
         broker=replace(broker, user=user, password=password, certificate=certificate, key=key),
+        carried=read_carried(reader, kind) if kind in CARRIED else None,
     )
-    if bool(found.port) == bool(found.usb_serial):
+    # A command may know by itself where the board is.
+    if (found.port and found.usb_serial) or (kind == MICROPYTHON and not found.place):
         raise ConfigError(f"{reader.where}port and usb_serial: give one of the two")
     reader.refuse_the_rest()
     return replace(found, port=str(reader.path.parent / found.port)) if found.port else found

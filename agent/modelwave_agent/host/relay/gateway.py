@@ -16,6 +16,7 @@ from modelwave_agent.host.link import PahoLink
 from modelwave_agent.host.lock import locked, showing
 from modelwave_agent.host.log import logger
 from modelwave_agent.host.relay.board_log import BoardLog
+from modelwave_agent.host.relay.carrying import CarriedBoard
 from modelwave_agent.host.relay.config import BoardConfig, RelayConfig
 from modelwave_agent.host.relay.keeper import BoardKeeper
 from modelwave_agent.host.relay.ports import UsbPorts
@@ -43,13 +44,20 @@ class Gateway:
             settings=SETTINGS,
         )
         usb = UsbPorts(self.clock)
-        self.keepers = [
-            BoardKeeper(settings.gateway, board, self._served(board), usb)
-            for board in settings.boards
-        ]
+        self.keepers = [self._keeper(board, usb) for board in settings.boards]
         self.presence = topics.presence(settings.fleet, settings.gateway)
         self.link = PahoLink(settings.broker, settings.gateway)
         self._connected = False
+
+    def _keeper(self, board: BoardConfig, usb: UsbPorts) -> BoardKeeper | CarriedBoard:
+        settings = self.settings
+        if not board.carried:
+            return BoardKeeper(settings.gateway, board, self._served(board), usb)
+        folder = board_folder(settings.state, board.device)
+        http = self._http if settings.file_hosts else None
+        return CarriedBoard(
+            settings.gateway, board, settings.root, folder, self.store, http, usb, self.clock
+        )
 
     def _served(self, board: BoardConfig) -> Served:
         return Served(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from modelwave_agent import own_bank
 from modelwave_agent.echo import ECHO_SECONDS, Echo
 from modelwave_agent.host.config import AgentConfig
+from modelwave_agent.host.folders import make_folder
 from modelwave_agent.host.hooks import CommandHooks
 from modelwave_agent.host.maintenance import MaintenanceGate
 from modelwave_agent.host.patcher import HostPatcher
@@ -84,7 +85,7 @@ class SelfUpdate:
         """Makes the update of the agent; `others`: those of the models."""
         folder = settings.state / AGENT
         with contextlib.suppress(OSError):  # the journal says what is wrong with the folder
-            folder.mkdir(exist_ok=True)
+            make_folder(folder)
         hooks = AgentHooks(self, settings.may_update, settings.hook_seconds)
         ports = AgentPorts(
             Journal(str(folder), "journal"),

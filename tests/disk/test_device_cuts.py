@@ -1,0 +1,35 @@
+"""Cuts the power of a device at every moment, on a disk that forgets what was not synced."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.disk import scenes
+from tests.disk.device import Facts
+from tests.disk.mounted import patched
+from tests.disk.scenes import SCENES, Scene
+from tests.disk.sweep import Count
+
+LONG = os.environ.get("MODELWAVE_LONG") == "1"
+
+
+@pytest.fixture(autouse=True)
+def on_memory() -> Iterator[None]:
+    with patched():
+        yield
+
+
+def swept(scene: Scene, pairs: int = 0) -> Count:
+    count = Count()
+    scenes.sweep(scene, count, LONG).run(scene.start(), Facts(), pairs)
+    print(f"{scene.name}: {count.line()}")
+    return count
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCENES)
+def test_power_cut_at_every_moment_leaves_a_whole_model_and_a_true_report(name: str) -> None:
+    count = swept(SCENES[name], pairs=1 if LONG else 0)
+    assert count.faults == {}
+    assert count.single
