@@ -67,10 +67,10 @@ class PtyBoard:
 
     async def unplug(self) -> None:
         await self.stop()
+        self.path.unlink(missing_ok=True)  # the device's name may be another's at once
         for number in (self.number, self.held):
             with contextlib.suppress(OSError):
                 os.close(number)
-        self.path.unlink(missing_ok=True)
 
     async def say(self, kind: int, *values: Any) -> None:
         assert self.line

@@ -108,20 +108,45 @@ def test_board_is_waited_for_served_lost_and_served_again(
 
 
 def test_other_board_at_the_port_is_told_and_not_served(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
+
     async def main(world: World) -> None:
         (board,), (broker,) = world.boards, world.brokers
         board.device = "pico-2"
         board.plug_in()
-        await board.start()
-        assert await board.connect() == [0, "the gateway knows this board as pico-1", []]
+        for _ in range(3):
+            await board.start()
+            assert await board.connect() == [0, "the gateway knows this board as pico-1", []]
         assert broker.did == []
         board.device = "pico-1"
         await board.start()
         assert await board.connect() == [0, "", []]
 
     run(monkeypatch, tmp_path, ("pico-1",), main)
+    told = [line for line in caplog.messages if "has the board pico-2 in place" in line]
+    assert len(told) == 1
+
+
+def test_keeper_leaves_the_port_of_another_board_to_the_one_that_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when two boards have come by each other's paths."""
+
+    async def main(world: World) -> None:
+        one, two = world.boards
+        one.plug_in()
+        two.path.symlink_to(one.path)
+        one.device, one.presence = two.device, two.presence
+        monkeypatch.setattr(module, "AGAIN_SECONDS", 5)
+        answer = [0, "not asked", []]
+        while answer[1]:
+            await one.start()
+            answer = await one.connect()
+        assert world.keepers[1].is_online()
+
+    run(monkeypatch, tmp_path, ("pico-1", "pico-2"), main)
 
 
 def test_board_that_does_not_read_holds_up_no_other(

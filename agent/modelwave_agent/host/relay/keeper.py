@@ -5,6 +5,7 @@ What goes wrong with one board is told once, and is no trouble of the others.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from functools import partial
 
@@ -18,6 +19,10 @@ from modelwave_shared import line_messages as messages
 
 FRAMES = 8  # that the gateway takes at once
 AGAIN_SECONDS = 5  # after what should not have happened, or a board that is another one
+
+
+class OtherBoard(Exception):
+    """Another board is at the port. Whoever waits for that one must be able to open it."""
 
 
 class BoardKeeper:
@@ -36,7 +41,7 @@ class BoardKeeper:
         self.clock = served.clock
         self.log = served.log
         self._open_port = open_port
-        self._told = ""  # why there is no port
+        self._told: set[str] = set()
         self._session: BoardSession | None = None
 
     def is_online(self) -> bool:
@@ -49,6 +54,9 @@ class BoardKeeper:
             try:
                 await self._serve_once()
                 await self.clock.sleep(LOOK_SECONDS)
+            except OtherBoard as error:
+                self._tell(f"{error}; the port is left for a while")
+                await self.clock.sleep(AGAIN_SECONDS)
             except Exception as error:
                 self.log.warning(f"the gateway failed: {type(error).__name__}: {error}")
                 await self.clock.sleep(AGAIN_SECONDS)
@@ -76,8 +84,9 @@ class BoardKeeper:
                 return port
 
     def _tell(self, text: str) -> None:
-        if text != self._told:
-            self._told = text
+        """Logs what is said once until the board is there."""
+        if text not in self._told:
+            self._told.add(text)
             self.log.info(text)
 
     async def _serve(self, port: Port) -> None:
@@ -94,10 +103,12 @@ class BoardKeeper:
             await asyncio.gather(reading, return_exceptions=True)
 
     async def _meet(self, line: Line) -> None:
-        """Serves one session. Raises LinkLost if the port has ended."""
+        """Serves one session. Raises LinkLost if the port has ended, and OtherBoard."""
         device = await line.meet_as_gateway(self.gateway)
         if device != self.board.device:
-            return await self._refuse(line, device)
+            await self._refuse(line)
+            raise OtherBoard(f"{self.board.place} has the board {device} in place of this one")
+        self._told.clear()
         self._session = BoardSession(line, self.served)
         try:
             self.log.info("the board is there")
@@ -107,12 +118,10 @@ class BoardKeeper:
         finally:
             self._session = None
 
-    async def _refuse(self, line: Line, device: str) -> None:
-        self.log.warning(f"{self.board.place} has the board {device} in place of this one")
+    async def _refuse(self, line: Line) -> None:
         problem = f"the gateway knows this board as {self.board.device}"
-        try:
-            await line.receive()
-            await line.send(messages.pack(messages.ANSWER, 0, problem, []))
-            await self.clock.sleep(AGAIN_SECONDS)
-        except LinkLost:
-            pass  # it has gone
+        with contextlib.suppress(LinkLost, TimeoutError):
+            async with asyncio.timeout(AGAIN_SECONDS):
+                await line.receive()
+                await line.send(messages.pack(messages.ANSWER, 0, problem, []))
+                await line.settle()
