@@ -24,7 +24,7 @@ from typer.main import get_command
 from modelwave_agent import machine
 from modelwave_controller.api import fleet
 from modelwave_controller.api.every import CALLS
-from modelwave_controller.boards import package
+from modelwave_controller.boards import modules, package
 from modelwave_controller.cli import view, whole_application
 from modelwave_controller.results.rollouts import GateRow, Problem, SeriesPoint, StageRow, Status
 from modelwave_controller.rollout import plan
@@ -157,7 +157,13 @@ def footprint() -> str:
     """What is recorded of the agent's bytes and heap on a board, beside each other."""
     recorded = tomllib.loads((ROOT / "benchmarks/footprint.toml").read_text())
     sizes = dict(recorded["files"])
-    parts = {index: sizes.pop(package.place(module)) for index, module in package.PARTS.items()}
+    folders = modules.package_folders()
+    counted = modules.reachable(package.ROOTS, folders).keys()
+    counted |= {root for roots in package.PARTS.values() for root in roots}  # by their own parts
+    parts = {}
+    for index, roots in package.PARTS.items():
+        own = {*roots, *(modules.reachable(roots, folders).keys() - counted)}
+        parts[index] = sum(sizes.pop(package.place(module)) for module in own)
     parts = {f"{package.INDEX}: agent, MQTT, file blocks, functions": sum(sizes.values())} | parts
     lines = ["| .mpy | bytes |", "| --- | ---: |"]
     lines += [f"| {index} | {size:,} |" for index, size in parts.items()]

@@ -30,7 +30,7 @@ class Intake:
         self.wanted: int = entry["size"]
         self.sha256: str = entry["sha256"]
         self.digest = hashlib.sha256()
-        self.synced = offset
+        self.synced = 0  # of what is there, a program that was killed may not have synced all
         self.is_named = False  # whether its name was synced, too
         self.file = open(path, "ab")  # noqa: SIM115 (close() is the caller's finally)
 

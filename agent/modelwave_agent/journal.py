@@ -46,7 +46,8 @@ class Journal:
 
     def read(self) -> "dict[str, Any] | None":
         """Returns the newest complete record, or None if there is none: nothing was written yet, or
-        (`is_lost`) all of it is damaged."""
+        (`is_lost`) all of it is damaged. It is durable then, as far as the medium can be written:
+        who has written it may have been killed before it was synced."""
         best = None
         self.counter, self.newest = 0, 1
         written = 0
@@ -54,6 +55,7 @@ class Journal:
             if not file_length(path):
                 continue
             with open(path, "rb") as file:
+                _settle(file)
                 found = _read(file, self.limit)
                 file.seek(0)
                 written += bool(file.read(_HEAD_BYTES).strip(b"\0"))
@@ -120,6 +122,18 @@ def sync_name(path: str) -> None:
             raise
     finally:
         os.close(folder)
+
+
+def _settle(file: "IO[bytes]") -> None:
+    """Brings the file `file` and its name onto the medium, if the medium can be written. A board
+    that is reset has nothing that would wait for it."""
+    if not hasattr(os, "fsync"):
+        return
+    try:
+        sync(file)
+        sync_name(file.name)
+    except OSError:
+        pass
 
 
 def _create(path: str, size: int) -> None:

@@ -4,9 +4,9 @@ Both ends use the same class. The board begins each session with HELLO; the gate
 and takes the session for begun when the first frame with its tag comes: the board may have chosen
 another gateway. In a session line_window.py numbers the frames.
 
-Three tasks run in `run`, and only they use the stream:
+Three tasks are started by `run`, and only they use the stream:
 
-    run       reads
+    _listen   reads
     _speak    writes what is to be sent next, and repeats what is not acknowledged in time
     _keep     has an ACK sent in each turn, and counts turns in which nothing came. It counts turns
               and not time: if the program kept the processor, the other end was not silent
@@ -65,12 +65,12 @@ class Meeting:
 class Session:
     """A session, at either end."""
 
-    def __init__(self, tag: bytes, name: str, most: int, pause: float) -> None:
-        """`name`, `most`: of the other end."""
+    def __init__(self, tag: bytes, name: str, most: int, own: int, pause: float) -> None:
+        """`name`: of the other end; `most`, `own`: frames that it and this end take at once."""
         self.tag = tag
         self.name = name
         self.sender = Sender(most, pause)
-        self.receiver = Receiver()
+        self.receiver = Receiver(own)
         self.owes: "bytes | None" = b""  # the payload of an ACK that is to be sent
         self.silent = 0  # turns
 
@@ -96,9 +96,10 @@ class Line:
         self._side = BOARD
         self._session: "Session | None" = None
         self._why = "not connected"  # why there is no session
-        self._ended = ""  # why the stream has ended
+        self.ended = ""  # why this line is of no use any more
         self._news = asyncio.Event()
         self._work = asyncio.Event()  # for `_speak`
+        self._over = asyncio.Event()  # for `run`
         self._turns = asyncio.Lock()  # of those that send
         self._met = asyncio.Event()  # for `meet_as_board`
         self._control: "list[bytes]" = []  # frames outside of a session, to be written
@@ -132,6 +133,7 @@ class Line:
         self._lose("the gateway begins anew")
         self._own_name = name
         try:
+            await asyncio.sleep(0)  # who calls this again and again lets the others run
             if self._meeting:
                 self._welcome(self._meeting)
             while not self._session:
@@ -172,34 +174,33 @@ class Line:
         return message
 
     async def run(self) -> None:
-        """Reads the stream until it ends or this is cancelled."""
-        works = (self._speak(), self._keep())
+        """Uses the stream until it ends, fails, or this is cancelled."""
+        works = (self._listen(), self._speak(), self._keep())
         tasks = [asyncio.create_task(self._guarded(work)) for work in works]
-        why = "the line was closed"
         try:
-            await self._guarded(self._listen())
-            why = self._ended
+            await self._over.wait()
         finally:
             for task in tasks:
                 task.cancel()
-            self._end(why)
+            self._end("the line was closed")
 
     # The session.
 
     def _lose(self, why: str) -> None:
         """Ends the session, if there is one."""
         self._session = None
-        self._why = self._ended or why
+        self._why = self.ended or why
         self._tell()
 
     def _end(self, why: str) -> None:
-        self._ended = self._ended or why
+        self.ended = self.ended or why
         self._lose(why)
         self._met.set()
+        self._over.set()
 
     def _check_stream(self) -> None:
-        if self._ended:
-            raise LinkLost(self._ended)
+        if self.ended:
+            raise LinkLost(self.ended)
 
     def _checked(self, session: "Session | None") -> Session:
         """Raises LinkLost if the session is over."""
@@ -219,7 +220,7 @@ class Line:
 
     def _begin(self, tag: bytes, name: str, frames: int) -> Session:
         pause = BUSY_SECONDS + (frames + self.frames + 1) * self._frame_seconds
-        self._session = Session(tag, name, frames, pause)
+        self._session = Session(tag, name, frames, self.frames, pause)
         self._tell()
         return self._session
 

@@ -82,7 +82,9 @@ class Sender:
 class Receiver:
     """The frames that come to this end."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        """`most`: frames that this end takes at once; others are dropped."""
+        self.most = most
         self.expected = 0  # the number of the next frame
         self.granted = 0  # the one that the other end is told
         self.gap = 0  # how far ahead of `expected` the last frame was
@@ -100,6 +102,8 @@ class Receiver:
             is_new_round = not self.gap or ahead <= self.gap
             self.gap = ahead
             return GAP if is_new_round else None
+        if (number - self.granted) % NUMBERS >= self.most:
+            return None  # no honest end sends it
         self.size += len(payload)
         if self.size > MAX_MESSAGE_BYTES:
             raise LineError("message", "longer than %d bytes" % MAX_MESSAGE_BYTES)

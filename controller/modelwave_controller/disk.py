@@ -2,14 +2,16 @@
 new contents."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +20,7 @@ from modelwave_controller.interruption import held_back
 
 MAX_SECRET_BYTES = 1024
 _CHUNK_BYTES = 1 << 20
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # such as FAT
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # As tempfile names them; a folder with a date in its name is a person's.
 _WORK = re.compile(
@@ -110,29 +113,61 @@ def require_place(path: Path, what: str, force: bool) -> None:
 
 
 def create_file(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Writes a new file. Raises OperatorError if it exists."""
+    """Writes a new file, whole or not at all: a part of one would never be overwritten. Raises
+    OperatorError if it exists."""
+    part = path.with_name(f".part-{secrets.token_hex(4)}")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError as error:
-        raise OperatorError(f"{path} exists and is never overwritten; name another file") from error
-    try:
-        with naming(path), open(descriptor, "wb") as file:
+        with naming(part), open(part, "xb", opener=_with_mode(mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
-        path.unlink(missing_ok=True)  # an incomplete file would never be overwritten
+        _name_new(part, path)
+    except FileExistsError as error:
+        raise OperatorError(f"{path} exists and is never overwritten; name another file") from error
+    except OSError as error:
+        error.filename = str(path)
         raise
+    finally:
+        part.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def _with_mode(mode: int) -> Callable[[str, int], int]:
+    return lambda name, flags: os.open(name, flags, mode)
+
+
+def _name_new(part: Path, path: Path) -> None:
+    """Gives the file `part` the name `path`. Raises FileExistsError if there is such a file."""
+    try:
+        os.link(part, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            raise FileExistsError(path) from error
+        os.rename(part, path)
+
+
+def make_folder(path: Path, mode: int = 0o755) -> None:
+    """Makes a folder durably, and as usual those above it that are missing. What exists is made
+    durable too: a command that was killed may have made it."""
+    missing = [] if path.exists() else [*reversed(path.absolute().parents)][1:]
+    for parent in missing:
+        parent.mkdir(mode=0o755, exist_ok=True)
+        _sync_if_allowed(parent.parent)
+    path.mkdir(mode=mode, exist_ok=True)
+    _sync_if_allowed(path.absolute().parent)
+
+
+def _sync_if_allowed(folder: Path) -> None:
+    with contextlib.suppress(PermissionError):  # another's, who has made it
+        sync_folder(folder)
 
 
 def private_folder(path: Path) -> None:
     """Makes a folder that only its owner may enter, whatever the umask is; the missing folders
     above it are made as usual. If it exists and is ours, others are kept from writing into it."""
-    for parent in reversed(path.absolute().parents):
-        if not parent.exists():
-            parent.mkdir(mode=0o755, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
+    make_folder(path, 0o700)
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & _OTHERS_WRITE:
         with contextlib.suppress(PermissionError):

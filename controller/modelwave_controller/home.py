@@ -587,7 +587,10 @@ def make_home(path: Path, fleet: str, passphrase: bytes) -> Home:
         _fill(made, fleet, passphrase)
         with held_back():
             for entry in sorted(made.iterdir(), key=lambda entry: entry.name == "root.json"):
+                if entry.name == "root.json":
+                    disk.sync_folder(path)
                 entry.rename(path / entry.name)
+            disk.sync_folder(path)
     return Home(path)
 
 

@@ -1,7 +1,7 @@
 """Writes durations, moments and counts in words, and reads durations."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from math import isfinite
@@ -76,6 +76,15 @@ def listed(names: Sequence[str]) -> str:
     """Returns the first few names: "d1, d2, d3, and 4 more"."""
     more = [f"and {len(names) - 3} more"] if len(names) > 3 else []
     return ", ".join([*names[:3], *more])
+
+
+def offline_gateways(devices: Mapping[str, int]) -> str:
+    """Returns what is added about gateways that are offline, by name with the devices behind each:
+    "; gateway gw-1 is offline (2 devices)"; "" for none."""
+    return "".join(
+        f"; gateway {name} is offline ({plural(number, 'device')})"
+        for name, number in devices.items()
+    )
 
 
 def plural(number: int, noun: str) -> str:

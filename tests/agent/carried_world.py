@@ -39,8 +39,8 @@ from tests.agent.fakes import (
 FIRST = b"the file that a board has from its maker"
 FACTORY = signing.sha(FIRST)
 # What may happen at a call: the board does not answer, its answer is lost after it did what it was
-# told, or it is reset before or after it did that.
-TROUBLES = ("deaf", "mute", "reset before", "reset after")
+# told, or it is reset before or after it did that, or before it so quickly that nobody notices.
+TROUBLES = ("deaf", "mute", "reset before", "reset after", "reset unnoticed")
 
 
 class FakeBoard:
@@ -79,7 +79,7 @@ class FakeCarrier(Carrier):
         def told():
             board.told.append(name)
             trouble = self.world.trouble_now()
-            if trouble == "reset before":
+            if trouble in ("reset before", "reset unnoticed"):
                 board.reset()
             if trouble in ("deaf", "reset before") or not board.is_plugged_in:
                 raise CarrierError("the board does not answer")
@@ -120,7 +120,10 @@ class FakeCarrier(Carrier):
     async def prove(self, golden_path, manifest):
         if not _bytes_of(golden_path):
             self.world.fault("no golden set is there")
-        bad = self.call("prove", lambda: self.board.files[self.board.runs][:3] == b"BAD")
+        wanted = self.world.on_trial()
+        bad = self.call(
+            "prove", lambda: self.board.runs != wanted or self.board.files[wanted][:3] == b"BAD"
+        )
         return "golden set: 1 of 1 outputs off" if bad else ""
 
     async def healthy(self, seconds):
@@ -174,6 +177,11 @@ class CarriedWorld(World):
         self.carrier_calls += 1
         number, what = self.trouble or (0, "")
         return what if number == self.carrier_calls else ""
+
+    def on_trial(self):
+        """The file that the journal says is on trial."""
+        record = self.durable()
+        return record["banks"][1 - record["live"]]["files"][0]["sha256"]
 
     def counted(self):
         found, self.observations = self.observations, []
@@ -243,6 +251,8 @@ def settled(world, seq):
     def done(update):
         if not world.reports:
             return False
+        if world.agent.boards["digits"].known is None:
+            world.agent.poke()
         state = world.last_report()
         if state["seq"] != seq or not state["outcome"] or state["state"] != "idle":
             return False

@@ -63,7 +63,8 @@ class CommandWorld(CarriedWorld):
         if what in ("deaf", "reset before") or not self.board.is_plugged_in:
             return Ended(75, b"", b"no answer\n")
         ended = getattr(self, "_" + name)(*words)
-        return Ended(75, b"", b"no answer\n") if what else ended
+        is_mute = what in ("mute", "reset after")
+        return Ended(75, b"", b"no answer\n") if is_mute else ended
 
     def _write(self, path):
         data = Path(path).read_bytes()

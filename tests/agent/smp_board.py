@@ -45,6 +45,8 @@ class Board:
         self.unsigned: set[str] = set()  # images that the boot loader refuses
         self.boots = self.erased = 0
         self.ran: list[bytes] = []
+        # What was confirmed, with the number of inputs that it had run since it booted.
+        self.kept: list[tuple[bytes, int]] = []
         self._boot()
 
     # The boot loader.
@@ -68,6 +70,7 @@ class Board:
         self.boots += 1
         self._sha, self._len, self._written = b"", 0, b""  # Zephyr keeps an upload in RAM
         self._input, self._n, self._output = b"", -1, b""
+        self._proven = 0
         self._window = {
             **{"seq": 1, "inferences": 5, "failures": 1},
             **{"why": "odd", "us": [1500, 2500]},
@@ -118,6 +121,7 @@ class Board:
         if data.get("confirm"):
             assert "hash" not in data, "an image that is named may be the spare one"
             self.is_confirmed = True
+            self.kept.append((self.primary, self._proven))
         elif data["hash"].hex() == hash_of(self.spare):
             self.is_pending = True
         else:
@@ -165,6 +169,7 @@ class Board:
                 self._input += data["data"]
                 if len(self._input) == data["len"]:
                     self.ran.append(self._input)
+                    self._proven += 1
                     self._output = program.run(self._input)
             return {"off": len(self._input), "out": len(self._output)}
         if command == ours.OUTPUT:

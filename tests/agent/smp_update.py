@@ -15,7 +15,8 @@ OTHER = image(b"another one" * 90)
 INPUTS = [bytes(range(n, n + 90)) * 6 for n in (0, 50)]  # each in two pieces
 TOLERANCE = {"kind": "outputs", "steps": {"any": 0}}
 MODEL = hashlib.sha256(b"new model").digest()
-MANIFEST = {"tolerance": TOLERANCE, "extra": {"firmware": {"model": MODEL.hex()}}}
+FIRMWARE = {"model": MODEL.hex(), "hash": hash_of(NEW)}
+MANIFEST = {"tolerance": TOLERANCE, "extra": {"firmware": FIRMWARE}}
 
 
 def right(data: bytes) -> bytes:

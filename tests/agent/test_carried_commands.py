@@ -235,7 +235,7 @@ def test_a_table_of_relay_toml_is_a_board_that_commands_flash(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("was", "becomes", "told"),
     [
-        ('["digits"]', '["a", "b"]', "models: its commands write one file, so give one model"),
+        ('["digits"]', '["a", "b"]', "models: such a board takes one file, so give one model"),
         ('"{file}"', '"x"', "write: no part of it has {file}, which is the path of the file"),
         ('["ask"]', "[]", "health: give the command that exits with 0"),
         ("flash_bytes = 1000", "", "limits.flash_bytes: missing"),
@@ -251,3 +251,30 @@ def test_errors_in_it_name_the_board_and_the_field(
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, BOARD.replace(was, becomes))
     assert f"relay.toml: board 'esp-1': {told}" in str(caught.value)
+
+
+SMP = """
+gateway = "gw-1"
+state = "state"
+root = "root.json"
+[broker]
+url = "mqtt://broker.test"
+[[board]]
+device = "nrf-1"
+kind = "mcuboot"
+target = "digits-board"
+models = ["digits"]
+"""
+
+
+def test_a_board_with_mcuboot_is_at_a_port_or_an_address(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="port and usb_serial: give one of the two"):
+        read(tmp_path, SMP)
+    assert read(tmp_path, SMP + 'port = "/dev/ttyACM0"\n').place == "/dev/ttyACM0"
+    board = read(tmp_path, SMP + 'address = "udp://192.0.2.7:1337"\nimage = 1\n')
+    assert board.carried is not None
+    assert board.carried.smp is not None
+    assert (board.carried.smp.address, board.carried.smp.image) == ("udp://192.0.2.7:1337", 1)
+    for address in ("192.0.2.7", "udp://:1", "udp://a:b", "ble://"):
+        with pytest.raises(ConfigError, match="address: give"):
+            read(tmp_path, SMP + f'address = "{address}"\n')

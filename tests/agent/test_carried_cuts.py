@@ -17,9 +17,11 @@ OLD = signing.Release(1, b"old model " * 30)
 GOOD = signing.Release(2, b"new model " * 40)
 BAD = signing.Release(3, b"BAD model " * 40)
 ILL = signing.Release(4, b"ill model " * 40)  # the board says that it is not well
+pytestmark = pytest.mark.slow
+
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 CUTS = ("before", "torn", "after")
-STEP = 1 if LONG else 45
+STEP = 1 if LONG else 60
 MAX_CALLS = 300
 
 
@@ -52,10 +54,11 @@ def prepared(folder, case, world=CarriedWorld):
 
 
 def play(world, case, cuts, trouble=None):
-    """Lives through `cuts` of the gateway (one a life) and one `trouble` of the board in the first
-    life, then to the end: whether each was met."""
+    """Lives through `cuts` of the gateway (one a life), or one `trouble` of the board, then to the
+    end: whether each was met."""
     seq = len(case.before) + 1
     met = [not until_settled(world, seq, cut) for cut in cuts]
+    world.trouble = None
     if trouble:
         world.trouble = trouble
         met = [until_settled(world, seq) and world.carrier_calls >= trouble[0]]
@@ -86,7 +89,7 @@ def sweep_gateway(folder, case, world=CarriedWorld, shares_power=False):
         return made, play(made, case, [(call, when)])
 
     calls = {
-        when: range(1 if LONG else 1 + 15 * number, MAX_CALLS, STEP)
+        when: range(1 if LONG else 1 + 20 * number, MAX_CALLS, STEP)
         for number, when in enumerate(CUTS)
     }
     return cut_sweep.sweep(calls, cut)
@@ -97,12 +100,27 @@ def sweep_board(folder, case, world=CarriedWorld):
         made = prepared(folder / f"{what}-{call}", case, world)
         return made, play(made, case, [], (call, what))
 
-    step = 1 if LONG else 8
+    step = 1 if LONG else 24
     calls = {
-        what: range(1 if LONG else 1 + 2 * number, MAX_CALLS, step)
+        what: range(1 if LONG else 1 + 3 * number, MAX_CALLS, step)
         for number, what in enumerate(TROUBLES)
     }
     return cut_sweep.sweep(calls, fail)
+
+
+def sweep_pairs(folder, case, world=CarriedWorld):
+    """The board fails at one of its calls, and in the same life the gateway's power is cut."""
+    cases, bad = 0, {}
+    for what in TROUBLES:
+        for first in range(1, 9, 1 if LONG else 8):
+            for second in range(10, 60, 3 if LONG else 50):
+                made = prepared(folder / f"{what}-{first}-{second}", case, world)
+                made.trouble = (first, what)
+                play(made, case, [(second, "after")])
+                cases += 1
+                if made.faults:
+                    bad[what, first, second] = made.faults
+    return cases, bad
 
 
 def told(name, cases, bad):
@@ -113,7 +131,14 @@ def told(name, cases, bad):
     assert cases
 
 
-@pytest.mark.parametrize("shares_power", [False, True], ids=["alone", "with the board"])
+# A part of the parameters is enough for every day.
+SOME = list(CASES) if LONG else ["healthy", "first fails"]
+POWER = [False, True] if LONG else [True]
+WORLDS = [CarriedWorld, CommandWorld, BlindWorld]
+FLASHED = WORLDS[1:]
+
+
+@pytest.mark.parametrize("shares_power", POWER)
 @pytest.mark.parametrize("name", CASES)
 def test_power_cut_of_the_gateway_at_every_call_leaves_a_confirmed_file(
     tmp_path, name, shares_power
@@ -126,13 +151,19 @@ def test_board_that_fails_at_any_call_ends_with_a_confirmed_file(tmp_path, name)
     told(name, *sweep_board(tmp_path, CASES[name]))
 
 
-@pytest.mark.parametrize("world", [CommandWorld, BlindWorld], ids=["state", "no state"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("world", FLASHED)
+@pytest.mark.parametrize("name", SOME)
 def test_power_cut_while_a_command_flashes_ends_with_a_confirmed_file(tmp_path, name, world):
     told(name, *sweep_gateway(tmp_path, CASES[name], world))
 
 
-@pytest.mark.parametrize("world", [CommandWorld, BlindWorld], ids=["state", "no state"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("world", FLASHED)
+@pytest.mark.parametrize("name", SOME)
 def test_command_that_fails_at_any_call_ends_with_a_confirmed_file(tmp_path, name, world):
     told(name, *sweep_board(tmp_path, CASES[name], world))
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("name", SOME[:2])
+def test_board_and_gateway_that_fail_in_one_life_end_with_a_confirmed_file(tmp_path, name, world):
+    told(name, *sweep_pairs(tmp_path, CASES[name], world))

@@ -14,10 +14,10 @@ from modelwave_agent.host.carried.smp_session import Patience
 from tests.agent.smp_board import SLOT_BYTES, Board, Program, hash_of
 from tests.agent.smp_update import (
     INPUTS,
-    MANIFEST,
     NEW,
     OLD,
     OTHER,
+    TOLERANCE,
     Files,
     board,
     program,
@@ -233,13 +233,11 @@ def test_line_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> Non
 
 
 def test_golden_set_says_what_is_wrong(files: Files) -> None:
-    there = board()
+    there, unnamed = board(), {"tolerance": TOLERANCE}
     there.programs[hash_of(OLD)] = program(is_good=False)
     path = str(files.golden)
-    assert "2 of 2 outputs off" in asyncio.run(carrier(there).prove(path, MANIFEST))
+    assert "2 of 2 outputs off" in asyncio.run(carrier(there).prove(path, unnamed))
     there.program.run = lambda data: b"short"
-    assert "5 bytes, not 150" in asyncio.run(carrier(there).prove(path, MANIFEST))
+    assert "5 bytes, not 150" in asyncio.run(carrier(there).prove(path, unnamed))
     files.golden.write_bytes(files.golden.read_bytes()[:-1])
-    assert "cut off" in asyncio.run(
-        carrier(board()).prove(path, {"tolerance": MANIFEST["tolerance"]})
-    )
+    assert "cut off" in asyncio.run(carrier(board()).prove(path, unnamed))

@@ -209,7 +209,7 @@ def test_arguments_of_the_table_are_those_there_are():
 
 
 @pytest.mark.parametrize(
-    "name", ["http.json", "ml.json", "microlite.json", "tls.json", "enrolled.json"]
+    "name", ["http.json", "ml.json", "microlite.json", "tls.json", "enrolled.json", "serial.json"]
 )
 def test_parts_that_the_page_names_are_there(name):
     assert name in PAGE

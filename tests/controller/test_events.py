@@ -152,7 +152,7 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
         events.ReleasesSigned(model="digits", releases=[1, 2]),
         events.TargetAdded(target="mine"),
         events.CertificateMade(of="broker", hosts=["broker.example"]),
-        events.InTrouble(devices=3, of=9, share=0.1, back=True),
+        events.InTrouble(devices=3, of=9, share=0.1, back=True, gateways={"gw-1": 2}),
         events.TroubleOver(devices=1, of=9),
         events.AlertGivenUp(alert="on-call", number=2, reason="r"),
         events.KeyAway(reason="r"),

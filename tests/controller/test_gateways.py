@@ -12,9 +12,14 @@ from rollout_commands import Run, commands
 from rollout_world import FLEET, World, quick, seen
 from sqlalchemy import event, func, select
 
+from modelwave_controller.alerts.settings import AlertSettings
 from modelwave_controller.operations import overview
 from modelwave_controller.operations.device_entries import SILENT_SECONDS
-from modelwave_controller.storage import gateways, strangers, tables
+from modelwave_controller.rollout import alerts
+from modelwave_controller.rollout.events import InTrouble
+from modelwave_controller.rollout.lines import line_of
+from modelwave_controller.service.in_trouble import TroubleWatch
+from modelwave_controller.storage import gateways, log, strangers, tables
 from modelwave_shared import topics
 
 
@@ -225,3 +230,28 @@ def test_a_board_that_does_not_answer_in_a_rollout_has_its_gateway_as_the_reason
     assert "its last report is of" in late["d1"].then
     said = run("rollout", "status").out
     assert "d1 silent: no answer by the deadline; its gateway gw-1 is offline since" in said
+
+
+def test_an_alert_of_devices_in_trouble_names_the_gateway_that_is_down(world: World) -> None:
+    config = world.home.config.model_copy(
+        update={"alerts": [AlertSettings(name="a", on=["in_trouble"], command=["true"])]}
+    )
+    watch = TroubleWatch(world.store, config)
+    world.start(1, quick(100))
+    world.tick()
+    world.answer("SUCCEEDED", [world.devices["d0"], world.devices["d3"]])
+    goes_down(world, "gw-1", "d1", "d2")
+    world.tick()
+    world.now += 101
+    world.tick()
+    with world.store.read() as connection:
+        state = log.folded(connection)
+    watch.step(state, world.now, 10)
+    with world.store.read() as connection:
+        [noted] = log.of_kinds(connection, ("in_trouble",), 0, 10**9, 99)
+        events = log.page(connection, log.Wanted(1), 0, noted.id, 999)
+    assert isinstance(noted.body, InTrouble)
+    assert noted.body.gateways == {"gw-1": 2}
+    assert "gateway gw-1 is offline (2 devices)" in line_of(noted).reason
+    [told] = alerts.alerts([noted], lambda *_: events)
+    assert told.why.endswith("or silent; gateway gw-1 is offline (2 devices)")

@@ -1,5 +1,6 @@
 """`modelwave simulate fleet`: devices that are only connections, at a real broker and service."""
 
+import asyncio
 import json
 import os
 import random
@@ -7,25 +8,29 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from broker_hosts import hosted
 from operator_home import Run, refused, runner
 from rollout_world import FLEET, TARGET, World, manifest, quick
 from simulated_fleet import poll, retained
 from test_service import known, running, statuses
 
+from modelwave_controller.broker import EmbeddedBroker, EmbeddedBrokerSettings
 from modelwave_controller.load import observing, tally
 from modelwave_controller.load.device import Behaviour, SimulatedDevice
+from modelwave_controller.load.fleet import Fleet
 from modelwave_controller.load.observing import Observing
 from modelwave_controller.load.processes import shares
 from modelwave_controller.load.tally import Tally, Wave
-from modelwave_controller.load.worker import Work
+from modelwave_controller.load.worker import Work, devices_of, fleet_of, gateways_of
 from modelwave_controller.rollout.state import FINISHED
 from modelwave_controller.storage import messages, metrics
+from modelwave_shared import topics
 
 ALWAYS, NEVER = Behaviour(0, 1.0), Behaviour(0, 0.0)
 OBSERVING = Observing(60, 200, 7)
@@ -154,6 +159,22 @@ def test_shares_have_every_device_once_and_addresses_of_their_own_on_loopback() 
     assert len({one.source for one in local}) == 3
 
 
+def test_gateways_are_divided_with_the_devices_and_each_is_of_one_process() -> None:
+    found = shares(replace(WORK, gateways=3), 2)
+    names = [[one.name for one in gateways_of(work)] for work in found]
+    assert names == [["sim-gw-0", "sim-gw-1"], ["sim-gw-2"]]
+    for work, its in zip(found, names, strict=True):
+        assert {one.via for one in devices_of(work, SimulatedDevice)} == set(its)
+    assert {one.via for one in devices_of(WORK, SimulatedDevice)} == {""}
+
+
+def test_a_device_behind_a_gateway_reports_it() -> None:
+    one = SimulatedDevice(FLEET, "sim-1", TARGET, "digits", 7, "sim-gw-1")
+    assert json.loads(one.report())["extra"] == {"via": "sim-gw-1"}
+    assert messages.understand(FLEET, one.reported, one.report())
+    assert "extra" not in json.loads(device().report())
+
+
 def test_tallies_of_several_processes_add_up() -> None:
     one = Tally(connected=2, waves={"digits/0/1": Wave(2, 10.0, 11.0)})
     other = Tally(connected=3, waves={"digits/0/1": Wave(3, 9.5, 10.5)}, problem="refused")
@@ -199,6 +220,10 @@ def test_bad_name_is_refused(modelwave: Run, option: str, value: str) -> None:
     refused(modelwave("simulate", "fleet", "--devices", 5, option, value), option)
 
 
+def test_more_gateways_than_devices_are_refused(modelwave: Run) -> None:
+    refused(modelwave("simulate", "fleet", "--devices", 5, "--gateways", 6), "--gateways: ")
+
+
 def test_windows_that_are_too_short_are_refused(modelwave: Run) -> None:
     said = modelwave("simulate", "fleet", "--devices", 5, "--window-minutes", 0.01)
     refused(said, "--window-minutes", "0.05")
@@ -238,6 +263,43 @@ def test_simulated_fleet_takes_a_release_and_leaves_nothing_at_the_broker(tmp_pa
             assert 3 <= first["devices"] < 40
             assert retained(port, "reported", "+") == {}
             assert retained(port, "presence", "+") == {}
+
+
+class Watched(Fleet):
+    """`seen` is set when all gateways are down."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.seen = asyncio.Event()
+
+    def _goes_down(self, *arguments: Any) -> None:
+        super()._goes_down(*arguments)
+        if self.tally.gateways_down == len(self._gateways):
+            self.seen.set()
+
+
+def test_devices_go_with_their_gateway_and_nothing_of_them_is_left() -> None:
+    with hosted(lambda: EmbeddedBroker(EmbeddedBrokerSettings())) as host:
+        work = replace(WORK, host="127.0.0.1", port=host.port, gateways=2, turns=(0.2, 3600.0))
+        asyncio.run(until_some_are_down(replace(work, report_seconds=900)))
+        assert retained(host.port, "reported", "+") == {}
+        assert retained(host.port, "presence", "+") == {}
+
+
+def are_offline(port: int, names: list[str]) -> bool:
+    found = retained(port, "presence", "+")
+    return all(found.get(topics.presence(FLEET, name)) == b"offline" for name in names)
+
+
+async def until_some_are_down(work: Work) -> None:
+    fleet = fleet_of(work, Watched)
+    running = asyncio.create_task(fleet.run(devices_of(work, SimulatedDevice), gateways_of(work)))
+    await fleet.seen.wait()
+    await asyncio.to_thread(poll, lambda: are_offline(work.port, [*fleet._away]))
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    assert (fleet.tally.gateways_down, fleet.tally.connected) == (2, 0)
 
 
 @pytest.mark.e2e

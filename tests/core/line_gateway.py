@@ -42,7 +42,7 @@ class Gateway:
     async def run(self):
         running = asyncio.create_task(self.line.run())
         try:
-            while not running.done():
+            while not self.line.ended:
                 try:
                     await self.line.meet_as_gateway(self.name)
                     await self._serve()

@@ -349,3 +349,34 @@ def test_gateway_that_the_board_has_not_chosen_stays_silent():
         assert len(late._control) == 1
 
     pair.run(main())
+
+
+def test_flood_beyond_the_window_is_dropped():
+    pair = Pair()
+
+    async def main():
+        await pair.meet()
+        tag = pair.board._session.tag
+        for number in range(300):
+            pair.gateway._take(wire.LAST, tag, number % 256, 0, b"flood")
+        assert len(pair.gateway._session.receiver.inbox) == pair.gateway.frames
+
+    pair.run(main())
+
+
+def test_stream_that_fails_ends_the_line_at_once():
+    for name in ("read", "write"):
+        pair = Pair()
+
+        async def main(pair=pair, name=name):
+            running = asyncio.create_task(pair.board.run())
+            setattr(pair.board.stream, name, failing)
+            pair.board._put(wire.ACK, b"\1\2")
+            await running
+            assert "the line failed: pulled out" in await lost(pair.board.meet_as_board("pico-1"))
+
+        pair.time.run(main())
+
+
+async def failing(argument):
+    raise OSError("pulled out")

@@ -144,6 +144,24 @@ def test_lost_broker_is_told_with_its_reason():
     assert world.run(main()) == [("x", b"y")]
 
 
+def test_link_connects_again_after_its_line_has_failed():
+    world = World()
+    write = world.ends[0].write
+
+    async def no_memory(data):
+        world.ends[0].write = write
+        raise MemoryError("no memory")
+
+    async def main():
+        world.ends[0].write = no_memory
+        assert "no memory" in await raised(LinkLost, world.link.publish("x", b"", False))
+        await world.link.connect("presence", b"offline")
+        await world.link.publish("x", b"y", False)
+        return list(world.broker.published)
+
+    assert world.run(main()) == [("x", b"y")]
+
+
 def test_gateway_that_does_not_answer_is_left():
     world = World()
     world.gateway._do = lambda message, values: world.gateway.put(messages.ANSWER, 0, "", [])

@@ -24,6 +24,7 @@ from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment
 from modelwave_agent.update import Update
 from modelwave_shared import documents, ed25519, topics
+from modelwave_shared.limits import MAX_JOURNAL_BYTES, MAX_ROOT_JOURNAL_BYTES
 from tests.agent import fakes
 from tests.disk.medium import ROOT, Disk, Moment, State, applied
 from tests.disk.mounted import mounted
@@ -180,6 +181,12 @@ def record_of(held: dict[str, bytes | None], name: str = f"/state/{MODEL}/journa
     return best[1]
 
 
+def lengths(held: dict[str, bytes | None], name: str) -> list[bool]:
+    """Whether each of a journal's files has its full length."""
+    limit = MAX_ROOT_JOURNAL_BYTES if name.endswith("/root") else MAX_JOURNAL_BYTES
+    return [len(held.get(f"{name}.{number}") or b"") == limit for number in (0, 1)]
+
+
 _RECORDS: dict[bytes, Any] = {}
 
 
@@ -230,6 +237,9 @@ def problems(state: State, facts: Facts, damaged: str = "") -> list[str]:
         facts.numbers[1] and boots["install"] != facts.numbers[1]
     ):
         found.append(f"boot {boots['boot']} would be told twice")
+    for place in (f"/state/{MODEL}/journal", "/state/device", "/state/root"):
+        if any(not whole for whole in lengths(held, place)) and record_of(held, place):
+            found.append(f"{place} has a record, and a file that a write would extend")
     root = record_of(held, "/state/root")
     version = 1
     if root:
@@ -255,10 +265,16 @@ def _verify(*given: Any, real: Any = ed25519.verify) -> bool:
 
 
 def live(scene: Any, state: State, facts: Facts, prepare: Any = None) -> Life:
-    """Boots on the state, and lives until the scene's end. `prepare(disk)`: what it does."""
+    """Boots on the state, and lives until the scene's end. `prepare(disk)` is called before."""
     disk = Disk(state, facts)
     if prepare:
         prepare(disk)
+    return lived(scene, disk, facts)
+
+
+def lived(scene: Any, disk: Disk, facts: Facts) -> Life:
+    """The same, on a disk as it is."""
+    state = disk.seen()
 
     def drawn(size: int) -> bytes:
         """An id that only another boot from the same state would draw."""

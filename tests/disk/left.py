@@ -20,8 +20,10 @@ FEW = 3  # changes of which every choice is made
 FEW_LONG = 6
 
 
-def states(moment: Moment, few: int = FEW, is_long: bool = False) -> Iterator[tuple[str, State]]:
-    """Yields (what was lost, the state)."""
+def states(
+    moment: Moment, few: int = FEW, is_long: bool = False, is_fat: bool = True
+) -> Iterator[tuple[str, State]]:
+    """Yields (what was lost, the state). `is_fat`: also what FAT may leave of a rename."""
     base, pending = moment.base, moment.pending
     for told, kept in _choices(pending, few):
         yield told, applied(base, kept)
@@ -32,7 +34,7 @@ def states(moment: Moment, few: int = FEW, is_long: bool = False) -> Iterator[tu
                 yield told, applied(base, [*others[0], *parts, *others[1]])
                 if is_long and len(pending) > 1:
                     yield f"{told}, the others lost", applied(base, list(parts))
-        if change.kind == "rename":
+        if change.kind == "rename" and is_fat:
             gone = [_gone(change.source), _gone((change.node, change.name))]
             yield f"both names gone: {change.name}", applied(base, [*others[0], *gone, *others[1]])
             yield f"the new name gone: {change.name}", applied(base, [*others[0], gone[1]])

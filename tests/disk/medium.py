@@ -78,7 +78,7 @@ class Disk:
         self.refuse: Callable[[str], None] = lambda kind: None
         for path, data in state:
             folder, name = self._place(path)
-            node = self._new(folder, name, data is None, 0o644 if data is not None else 0o755)
+            node = self._new(folder, name, data is None, 0o600 if data is not None else 0o755)
             node.data += data or b""
             self.base[folder.number][name] = node.number
             self.base[node.number] = {} if data is None else data
@@ -88,6 +88,23 @@ class Disk:
         if self.is_off:
             raise PowerCut
         self.refuse(kind)
+
+    @classmethod
+    def after_kill(cls, moment: Moment) -> "Disk":
+        """The disk as the next program finds it when one was killed at this moment, and the power
+        stayed on: nothing is lost, and what was not synced still may be."""
+        disk = cls()
+        disk.base, disk.pending = moment.base, list(moment.pending)
+        disk.facts = moment.facts
+        after = dict(moment.base)
+        apply(after, moment.pending)
+        named = [one.at for one in moment.pending if one.kind in ("name", "rename")]
+        folders = [names for names in after.values() if isinstance(names, dict)]
+        disk.count = max([*after, *named, *(node for names in folders for node in names.values())])
+        nodes: dict[int, Node] = {}
+        _grow(disk.top, after, nodes)
+        disk.moments = [moment]
+        return disk
 
     # What the program asks.
 
@@ -206,7 +223,7 @@ class Disk:
 
     def _durable(self, which: list[bool]) -> None:
         base = dict(self.base)
-        _apply(base, [one for one, is_synced in zip(self.pending, which, strict=True) if is_synced])
+        apply(base, [one for one, is_synced in zip(self.pending, which, strict=True) if is_synced])
         self.base = base
         self.pending = [
             one for one, is_synced in zip(self.pending, which, strict=True) if not is_synced
@@ -220,13 +237,14 @@ class Disk:
 def applied(base: dict[int, Any], changes: "list[Change] | tuple[Change, ...]") -> State:
     """The state of a medium on which these changes came after `base`."""
     after = dict(base)
-    _apply(after, changes)
+    apply(after, changes)
     found: list[tuple[str, bytes | None]] = []
     _walk(after, TOP, "", found)
     return tuple(found)
 
 
-def _apply(base: dict[int, Any], changes: "list[Change] | tuple[Change, ...]") -> None:
+def apply(base: dict[int, Any], changes: "list[Change] | tuple[Change, ...]") -> None:
+    """Makes the changes in `base`."""
     for change in changes:
         node = change.node
         if change.kind == "write":
@@ -245,6 +263,19 @@ def _apply(base: dict[int, Any], changes: "list[Change] | tuple[Change, ...]") -
                 if folder != node:
                     names = base[folder] = dict(base.get(folder) or {})
                 names.pop(name, None)
+
+
+def _grow(folder: Node, held: dict[int, Any], nodes: dict[int, Node]) -> None:
+    for name, number in held[folder.number].items():
+        data = held.get(number, b"")
+        if number not in nodes:
+            is_folder = isinstance(data, dict)
+            nodes[number] = Node(number, is_folder, 0o755 if is_folder else 0o600)
+            if is_folder:
+                _grow(nodes[number], held, nodes)
+            else:
+                nodes[number].data += data
+        folder.names[name] = nodes[number]
 
 
 def _walk(base: dict[int, Any], number: int, path: str, found: list[Any]) -> None:

@@ -217,7 +217,7 @@ def sweep(scene: Scene, count: Count, is_long: bool = False) -> Sweep:
     """A sweep of the scene, which adds to `count`."""
     return Sweep(
         scene.name,
-        lambda state, facts: device.live(scene, state, facts),
+        lambda disk, facts: device.lived(scene, disk, facts),
         lambda state, facts: device.problems(state, facts, scene.damaged),
         count,
         is_long,

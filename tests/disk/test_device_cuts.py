@@ -12,6 +12,8 @@ from tests.disk.scenes import SCENES, Scene
 from tests.disk.sweep import Count
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
+# Of every so many first cuts the second ones are made, and every so many moments it is killed.
+EVERYDAY = {"first": (0, 10), "update": (12, 6), "root walk": (0, 12)}
 
 
 @pytest.fixture(autouse=True)
@@ -20,9 +22,9 @@ def on_memory() -> Iterator[None]:
         yield
 
 
-def swept(scene: Scene, pairs: int = 0) -> Count:
+def swept(scene: Scene, pairs: int = 0, kills: int = 0) -> Count:
     count = Count()
-    scenes.sweep(scene, count, LONG).run(scene.start(), Facts(), pairs)
+    scenes.sweep(scene, count, LONG).run(scene.start(), Facts(), pairs, kills)
     print(f"{scene.name}: {count.line()}")
     return count
 
@@ -30,6 +32,6 @@ def swept(scene: Scene, pairs: int = 0) -> Count:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
 def test_power_cut_at_every_moment_leaves_a_whole_model_and_a_true_report(name: str) -> None:
-    count = swept(SCENES[name], pairs=1 if LONG else 0)
+    count = swept(SCENES[name], *((1, 1) if LONG else EVERYDAY.get(name, (0, 0))))
     assert count.faults == {}
     assert count.single

@@ -85,7 +85,7 @@ class SerialLink(BrokerLink):
     async def connect(self, will_topic: str, will: bytes) -> None:
         self._lose("the board begins anew")
         self._held, self._room = [], 1
-        if self._line is None or self._running is None or self._running.done():
+        if self._line is None or self._line.ended:
             self._line = Line(self._stream, self.clock, self._baud, self._frames)
             self._running = asyncio.create_task(self._line.run())
         self.via = await self._line.meet_as_board(self._device)

@@ -1,5 +1,7 @@
-"""Makes folders that are still there after a power cut: the name of each is synced."""
+"""Makes folders that are still there after a power cut: the name of each is synced, also if a
+program that was killed has made it."""
 
+import contextlib
 from pathlib import Path
 
 from modelwave_agent.journal import sync_name
@@ -8,8 +10,10 @@ from modelwave_agent.journal import sync_name
 def make_folder(folder: Path) -> None:
     """Makes the folder, and those above it, where they are missing. Raises OSError."""
     if folder.is_dir():
+        with contextlib.suppress(OSError):  # the medium may be read-only
+            sync_name(str(folder))
         return
-    if not folder.parent.is_dir():
+    if folder.parent != folder:
         make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     sync_name(str(folder))

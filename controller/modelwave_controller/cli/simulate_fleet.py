@@ -14,6 +14,7 @@ from modelwave_controller.cli.options import JsonOption, home_of
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.interruption import Interrupted
+from modelwave_controller.load.gateway import Turns
 from modelwave_controller.load.observing import Observing
 from modelwave_controller.load.processes import MAX_DEVICES_OF_A_PROCESS, Processes, shares
 from modelwave_controller.load.tally import COUNTS, Tally
@@ -25,7 +26,7 @@ from modelwave_controller.terminal import facts, plain, print_json, show, table
 from modelwave_controller.trust.field_types import require
 from modelwave_shared import fields
 
-MAX_DEVICES, MAX_PROCESSES = 200_000, 64
+MAX_DEVICES, MAX_PROCESSES, MAX_GATEWAYS = 200_000, 64, 10_000
 LEAST_WINDOW_MINUTES = 0.05
 TELL_SECONDS = 2.0
 
@@ -65,6 +66,17 @@ def fleet(
     inferences: Annotated[
         int, typer.Option(min=1, max=10_000, help="In each window, all of them labelled.")
     ] = 100,
+    gateways: Annotated[
+        int,
+        typer.Option(min=0, max=MAX_GATEWAYS, help="So many speak for them; 0: none."),
+    ] = 0,
+    gateway_up_minutes: Annotated[
+        float,
+        typer.Option(min=0, max=1440, help="A gateway goes down after about so long; 0: never."),
+    ] = 0,
+    gateway_down_minutes: Annotated[
+        float, typer.Option(min=0.01, max=1440, help="It comes back after about so long.")
+    ] = 5,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32, help="Equal ones give equal observations.")
     ] = 0,
@@ -92,6 +104,8 @@ def fleet(
         raise OperatorError(
             f"--window-minutes: at least {LEAST_WINDOW_MINUTES}, or 0 for no windows"
         )
+    if gateways > devices:
+        raise OperatorError(f"--gateways: at most one for each of the {devices} devices")
     if not force:
         _require_a_trial_home(home, prefix)
     work = _work(home, target, model, prefix, first, devices)
@@ -101,8 +115,11 @@ def fleet(
         rolled_back=rolled_back / 100,
         report_seconds=report_minutes * 60,
         observing=Observing(window_minutes * 60, inferences, seed),
+        gateways=gateways,
+        turns=Turns(gateway_up_minutes * 60, gateway_down_minutes * 60),
     )
-    running = Processes(shares(work, processes or -(-devices // MAX_DEVICES_OF_A_PROCESS)))
+    number = processes or -(-devices // MAX_DEVICES_OF_A_PROCESS)
+    running = Processes(shares(work, min(number, gateways or number)))
     code = 0
     try:
         with running:
@@ -184,12 +201,18 @@ def _line(tally: Tally, devices: int) -> str:
         (tally.rolled_back, "rolled back"),
         (tally.refused, "orders refused"),
         (tally.lost, "connections lost"),
+        (tally.gateways_down, "times a gateway went down"),
     ):
         if count:
             parts.append(f"{count:,} {word}")
     if tally.problem and tally.connected < devices:
         parts.append(plain(tally.problem))
     return ", ".join(parts)
+
+
+def _gateways(tally: Tally) -> list[tuple[str, str]]:
+    times = phrases.plural(tally.gateways_down, "time")
+    return [("a gateway went down", times)] if tally.gateways_down else []
 
 
 def _number(name: str) -> str:
@@ -220,6 +243,7 @@ def _print(tally: Tally, devices: int) -> None:
                 ("orders refused", f"{tally.refused:,}"),
                 ("succeeded", f"{tally.succeeded:,}"),
                 ("rolled back", f"{tally.rolled_back:,}"),
+                *_gateways(tally),
                 *([("last problem", tally.problem)] if tally.problem else []),
             ]
         )

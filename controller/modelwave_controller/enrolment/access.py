@@ -53,7 +53,7 @@ def controller_password(home: Home) -> str:
 def write(home: Home, users: Iterable[User]) -> Path:
     """Writes the files for these devices into the home's folder `broker`, and returns it."""
     folder = home.path / "broker"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    disk.make_folder(folder, 0o700)
     for name, text in _files(home.config.fleet, controller_password(home), list(users)).items():
         disk.replace(folder / name, (_HEAD + text).encode(), 0o600)
     return folder

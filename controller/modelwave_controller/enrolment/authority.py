@@ -91,8 +91,8 @@ def create(home: Home, passphrase: bytes, now: float, days: int = AUTHORITY_DAYS
     made = made.add_extension(_usage(is_authority=True), critical=True)
     certificate = made.sign(key, hashes.SHA256())
     plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    home.offline.mkdir(mode=0o700, exist_ok=True)
-    folder.mkdir(mode=0o755, exist_ok=True)
+    disk.make_folder(home.offline, 0o700)
+    disk.make_folder(folder)
     with held_back():
         disk.create_file(key_file, pkcs8.encrypted_pem(plain, passphrase), 0o600)
         disk.replace(folder / "ca.der", certificate.public_bytes(Encoding.DER))

@@ -1,16 +1,17 @@
-"""The connection of one simulated device to the broker.
+"""The connection of one simulated device, or of a gateway, to the broker.
 
-It does what an agent's does, packet by packet: it says that it is online, subscribes, and then
-reports; each step follows the answer to the one before.
+A device's does what an agent's does, packet by packet: it says that it is online, subscribes, and
+then reports; each step follows the answer to the one before.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from modelwave_controller.broker import packets as mqtt
 from modelwave_controller.broker.errors import ClientRefused
 from modelwave_controller.load import packets
 from modelwave_controller.load.device import SimulatedDevice
+from modelwave_controller.load.gateway import SimulatedGateway
 
 KEEP_ALIVE_SECONDS = 60  # as an agent says
 MAX_PACKET_BYTES = 65536
@@ -32,24 +33,19 @@ class User:
         self.password = password
 
 
-class Connection(asyncio.Protocol):
-    """`ready` is called when the device has reported for the first time, `hear` with the topic and
-    the payload of each message. `over` becomes true, or has the reason, when it ends."""
+class Client(asyncio.Protocol):
+    """`ready` is called when all that it does at first is done. `over` has the reason when it
+    ends."""
 
     def __init__(
-        self,
-        device: SimulatedDevice,
-        user: User,
-        ready: Callable[[], None],
-        hear: Callable[[str, bytes], None],
+        self, one: SimulatedDevice | SimulatedGateway, user: User, ready: Callable[[], None]
     ) -> None:
-        self.device = device
         self.is_ready = False
         self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._one = one
         self._user = user
         self._ready = ready
-        self._hear = hear
-        self._steps = iter((self._say_online, self._subscribe, self.report, self._begin))
+        self._steps = iter(self.steps())
         self._packet_id = 0
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -59,13 +55,13 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        user, device = self._user, self.device
+        user, one = self._user, self._one
         transport.write(
             packets.connect(
-                device.name,
+                one.name,
                 user.name,
                 user.password,
-                device.presence,
+                one.presence,
                 _OFFLINE,
                 KEEP_ALIVE_SECONDS,
             )
@@ -89,21 +85,15 @@ class Connection(asyncio.Protocol):
 
     # What the fleet calls.
 
-    def report(self) -> None:
-        self._publish(self.device.reported, self.device.report())
-
-    def observe(self, payload: bytes) -> None:
-        self._publish(self.device.metrics, payload, retain=False)
-
     def ping(self) -> None:
         if self._transport:
             self._transport.write(packets.PING)
 
-    def clear(self) -> None:
-        """Clears what the broker retains of the device, and says good-bye. The connection is over
-        when the broker has closed it."""
-        self._publish(self.device.reported, b"")
-        self._publish(self.device.presence, b"")
+    def clear(self, others: Iterable[str] = ()) -> None:
+        """Clears what the broker retains of it and on these topics, and says good-bye. The
+        connection is over when the broker has closed it."""
+        for topic in (*self._one.retained, *others):
+            self._publish(topic, b"")
         if self._transport:
             self._transport.write(bytes((mqtt.DISCONNECT << 4, 0)))
 
@@ -112,6 +102,15 @@ class Connection(asyncio.Protocol):
         if self._transport:
             self._transport.abort()
 
+    # What a device's does beside.
+
+    def steps(self) -> tuple[Callable[[], None], ...]:
+        """Returns what it does at first, each after the answer to the one before."""
+        return (self._say_online, self._begin)
+
+    def heard(self, _topic: str, _payload: bytes) -> None:
+        """Is called with each message."""
+
     # Its packets.
 
     def _take(self, kind: int, flags: int, body: bytes) -> None:
@@ -119,7 +118,7 @@ class Connection(asyncio.Protocol):
             message = mqtt.read_publish(flags, body)
             if message.packet_id:
                 self._write(mqtt.acknowledgement(mqtt.PUBACK, message.packet_id))
-            self._hear(message.topic, message.payload)
+            self.heard(message.topic, message.payload)
         elif kind == mqtt.CONNACK and body[1:2] != b"\0":
             code = body[1] if len(body) > 1 else 0
             self.abort(_REFUSALS.get(code, f"the broker refuses it with code {code}"))
@@ -127,10 +126,7 @@ class Connection(asyncio.Protocol):
             next(self._steps)()
 
     def _say_online(self) -> None:
-        self._publish(self.device.presence, _ONLINE)
-
-    def _subscribe(self) -> None:
-        self._write(packets.subscribe(self._next_id(), self.device.filters()))
+        self._publish(self._one.presence, _ONLINE)
 
     def _begin(self) -> None:
         self.is_ready = True
@@ -150,3 +146,34 @@ class Connection(asyncio.Protocol):
     def _end(self, why: str) -> None:
         if not self.over.done():
             self.over.set_result(why)
+
+
+class Connection(Client):
+    """That of a device, which is ready when it has reported for the first time. `hear` is called
+    with the topic and the payload of each message."""
+
+    def __init__(
+        self,
+        device: SimulatedDevice,
+        user: User,
+        ready: Callable[[], None],
+        hear: Callable[[str, bytes], None],
+    ) -> None:
+        super().__init__(device, user, ready)
+        self.device = device
+        self._hear = hear
+
+    def report(self) -> None:
+        self._publish(self.device.reported, self.device.report())
+
+    def observe(self, payload: bytes) -> None:
+        self._publish(self.device.metrics, payload, retain=False)
+
+    def steps(self) -> tuple[Callable[[], None], ...]:
+        return (self._say_online, self._subscribe, self.report, self._begin)
+
+    def heard(self, topic: str, payload: bytes) -> None:
+        self._hear(topic, payload)
+
+    def _subscribe(self) -> None:
+        self._write(packets.subscribe(self._next_id(), self.device.filters()))

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from modelwave_controller.load import observing
+from modelwave_controller.load.gateway import Turns
 from modelwave_controller.load.observing import NOTHING, Expected, Observing
 from modelwave_shared import topics
 from modelwave_shared.slots import slot
@@ -25,20 +26,25 @@ _FREE_BYTES = 10**8
 
 class Behaviour(NamedTuple):
     """`update_seconds`: an update takes up to so long. `rolled_back`: the share of updates, 0 to 1,
-    that end in ROLLED_BACK. `observing`: the windows that it sends."""
+    that end in ROLLED_BACK. `observing`: the windows that it sends. `turns`: of its gateway."""
 
     update_seconds: float
     rolled_back: float
     observing: Observing = NOTHING
+    turns: Turns = Turns()
 
 
 class SimulatedDevice:
-    def __init__(self, fleet: str, name: str, target: str, model: str, boot: int) -> None:
+    def __init__(
+        self, fleet: str, name: str, target: str, model: str, boot: int, via: str = ""
+    ) -> None:
+        """`via`: the name of its gateway, if it has one."""
         self.fleet = fleet
         self.name = name
         self.target = target
         self.model = model
         self.boot = boot
+        self.via = via
         self.n = 0
         self.window = 0
         self._runs: Expected | None = None  # the release that it runs
@@ -63,6 +69,11 @@ class SimulatedDevice:
     @property
     def metrics(self) -> str:
         return topics.metrics(self.fleet, self.name)
+
+    @property
+    def retained(self) -> tuple[str, ...]:
+        """The topics that the broker retains of it."""
+        return (self.reported, self.presence)
 
     @property
     def number(self) -> tuple[int, int]:
@@ -96,6 +107,8 @@ class SimulatedDevice:
             "models": {self.model: self._held},
             "reads": {kind: READS[kind] for kind in SIGNER},
         }
+        if self.via:
+            document["extra"] = {"via": self.via}
         return json.dumps(document, separators=(",", ":")).encode()
 
     def observe(self, by: Observing) -> bytes:

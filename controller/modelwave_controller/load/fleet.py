@@ -7,10 +7,12 @@ import ssl
 import time
 from collections.abc import Iterable
 from functools import partial
+from math import inf
 from typing import Any, NamedTuple
 
-from modelwave_controller.load.connection import KEEP_ALIVE_SECONDS, Connection, User
+from modelwave_controller.load.connection import KEEP_ALIVE_SECONDS, Client, Connection, User
 from modelwave_controller.load.device import Behaviour, SimulatedDevice
+from modelwave_controller.load.gateway import SimulatedGateway
 from modelwave_controller.load.tally import Tally
 from modelwave_shared import documents, dsse
 from modelwave_shared.words import MANIFEST, ORDER, ROLLED_BACK, SUCCEEDED
@@ -54,17 +56,25 @@ class Fleet:
         self.report_seconds = report_seconds
         self.tally = Tally()
         self._connections: dict[str, Connection] = {}
+        self._gateways: dict[str, SimulatedGateway] = {}
+        self._standing: dict[str, Client] = {}  # of gateways
+        self._away: dict[str, tuple[str, ...]] = {}  # topics of who is down, or behind who is
         self._connecting = asyncio.Semaphore(CONNECTING)
         self._verified: dict[bytes, tuple[dict[str, Any], dict[str, Any]] | None] = {}
         self._chance = random.Random()
         self._loop = asyncio.get_running_loop()
         self._leaves = False
 
-    async def run(self, devices: Iterable[SimulatedDevice]) -> None:
-        """Runs until it is cancelled; then clears what the broker retains of the devices."""
+    async def run(
+        self, devices: Iterable[SimulatedDevice], gateways: Iterable[SimulatedGateway] = ()
+    ) -> None:
+        """Runs until it is cancelled; then clears what the broker retains of them."""
+        self._gateways = {one.name: one for one in gateways}
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._ping())
+                for gateway in self._gateways.values():
+                    tasks.create_task(self._keep_gateway(gateway))
                 for device in devices:
                     tasks.create_task(self._keep(device))
                     if self.behaviour.observing.seconds:
@@ -75,7 +85,10 @@ class Fleet:
     async def _keep(self, device: SimulatedDevice) -> None:
         """Keeps a device connected, with the pauses of an agent."""
         failures = 0
+        gateway = self._gateways.get(device.via)
         while True:
+            if gateway:
+                await gateway.is_up.wait()
             begun = time.monotonic()
             connection = await self._connected(device)
             if connection:  # it outlives this task, so that it can be cleared
@@ -84,6 +97,39 @@ class Fleet:
             failures = 0 if lasted > STEADY_SECONDS else failures + 1
             pause = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
             await asyncio.sleep(self._about(pause))
+
+    async def _keep_gateway(self, gateway: SimulatedGateway) -> None:
+        """Keeps a gateway connected, and lets it go down and come back."""
+        up_seconds, down_seconds = self.behaviour.turns
+        lasts = self._chance.expovariate(1 / up_seconds) if up_seconds else inf
+        while True:
+            ready = asyncio.Event()
+            client = Client(gateway, self.place.user, ready.set)
+            if await self._stood(client, ready):
+                gateway.is_up.set()
+                self._standing[gateway.name] = client
+                self._away.pop(gateway.name, None)
+                begun = time.monotonic()
+                await asyncio.wait({client.over}, timeout=None if lasts == inf else lasts)
+                del self._standing[gateway.name]
+                lasts -= time.monotonic() - begun
+            if lasts > 0:
+                await asyncio.sleep(self._about(RECONNECT_SECONDS[0]))
+                continue
+            self._goes_down(gateway, client)
+            await asyncio.sleep(self._chance.expovariate(1 / down_seconds))
+            lasts = self._chance.expovariate(1 / up_seconds)
+
+    def _goes_down(self, gateway: SimulatedGateway, client: Client) -> None:
+        """Cuts its connection and those for its devices: the broker sends the wills."""
+        gateway.is_up.clear()
+        self.tally.gateways_down += 1
+        client.abort("the gateway goes down")
+        self._away[gateway.name] = gateway.retained
+        for connection in [*self._connections.values()]:
+            if connection.device.via == gateway.name:
+                connection.abort("its gateway goes down")
+                self._away[connection.device.name] = connection.device.retained
 
     async def _connected(self, device: SimulatedDevice) -> Connection | None:
         """Connects, and waits until the device has reported or the connection is over."""
@@ -94,6 +140,17 @@ class Fleet:
             ready.set,
             lambda topic, payload: self.hear(connection, topic, payload),
         )
+        if not await self._stood(connection, ready):
+            return None
+        gateway = self._gateways.get(device.via)
+        if gateway and not gateway.is_up.is_set():  # it went down meanwhile
+            connection.abort("its gateway goes down")
+            return None
+        self.stands(connection)
+        return connection
+
+    async def _stood(self, connection: Client, ready: asyncio.Event) -> bool:
+        """Connects; returns whether the broker has let it in, and it is ready."""
         place = self.place
         source = (place.source, 0) if place.source else None
         async with self._connecting:
@@ -107,18 +164,17 @@ class Fleet:
             except (OSError, TimeoutError) as error:
                 self.tally.problem = str(error) or "the broker does not answer in time"
                 connection.abort(self.tally.problem)
-                return None
+                return False
         if connection.over.done():
             self.tally.problem = connection.over.result()
-            return None
-        self.stands(connection)
-        return connection
+        return not connection.over.done()
 
     def stands(self, connection: Connection) -> None:
         self.tally.connected += 1
         self.tally.most_connected = max(self.tally.most_connected, self.tally.connected)
         self.tally.reports += 1
         self._connections[connection.device.name] = connection
+        self._away.pop(connection.device.name, None)
         connection.over.add_done_callback(partial(self._lost, connection))
         self._loop.call_later(self._about(self.report_seconds), self._report_again, connection)
 
@@ -201,13 +257,20 @@ class Fleet:
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(KEEP_ALIVE_SECONDS / 2)
-            for connection in self._connections.values():
+            for connection in (*self._connections.values(), *self._standing.values()):
                 connection.ping()
 
     async def _clear(self) -> None:
         self._leaves = True
-        standing = list(self._connections.values())
+        for name in self._away.keys() & self._gateways:
+            ready = asyncio.Event()
+            client = Client(self._gateways[name], self.place.user, ready.set)
+            if await self._stood(client, ready):
+                self._standing[name] = client
+        standing = [*self._connections.values(), *self._standing.values()]
+        others = [topic for its in self._away.values() for topic in its]
         for connection in standing:
-            connection.clear()
+            connection.clear(others)
+            others = []
         if standing:
             await asyncio.wait({one.over for one in standing}, timeout=CLEARING_SECONDS)

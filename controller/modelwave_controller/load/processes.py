@@ -24,14 +24,17 @@ LOOPBACK = ("127.0.0.1", "localhost")
 
 
 def shares(work: Work, processes: int) -> list[Work]:
-    """Divides the work of all devices among processes. On this machine each connects from an
+    """Divides the work of all devices among processes, of which each has its own gateways; there
+    are as many at least, if there are any. On this machine each connects from an
     address of its own, as one address has too few ports for a large fleet."""
-    found, first = [], work.first
+    found, first, first_gateway = [], work.first, work.first_gateway
     for index in range(processes):
         devices = work.devices // processes + (index < work.devices % processes)
+        gateways = work.gateways // processes + (index < work.gateways % processes)
         source = f"127.0.0.{index + 2}" if work.host in LOOPBACK and processes > 1 else work.source
-        found.append(replace(work, first=first, devices=devices, source=source))
-        first += devices
+        its = replace(work, first=first, devices=devices, source=source)
+        found.append(replace(its, gateways=gateways, first_gateway=first_gateway))
+        first, first_gateway = first + devices, first_gateway + gateways
     return found
 
 

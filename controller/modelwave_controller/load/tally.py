@@ -13,6 +13,7 @@ COUNTS = (
     "received",
     "succeeded",
     "rolled_back",
+    "gateways_down",
 )
 
 
@@ -30,8 +31,8 @@ class Tally:
     """`connected`: devices that are connected, subscribed and have reported; `most_connected`: at
     any time, in each process. `lost`: connections that ended. `refused`: orders that the devices
     did not take as signed. `reports`, `windows`, `received`: messages. `succeeded`, `rolled_back`:
-    updates. `waves`: by model, epoch and number of the order, with / between. `problem`: the newest
-    failure to connect."""
+    updates. `gateways_down`: how often one went down. `waves`: by model, epoch and number of the
+    order, with / between. `problem`: the newest failure to connect."""
 
     connected: int = 0
     most_connected: int = 0
@@ -42,6 +43,7 @@ class Tally:
     received: int = 0
     succeeded: int = 0
     rolled_back: int = 0
+    gateways_down: int = 0
     waves: dict[str, Wave] = field(default_factory=dict)
     problem: str = ""
 

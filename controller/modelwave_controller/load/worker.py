@@ -20,6 +20,7 @@ from modelwave_controller.load import tally
 from modelwave_controller.load.connection import User
 from modelwave_controller.load.device import Behaviour, SimulatedDevice
 from modelwave_controller.load.fleet import Fleet, Place
+from modelwave_controller.load.gateway import SimulatedGateway, Turns
 from modelwave_controller.load.observing import NOTHING, Observing
 from modelwave_shared.authorities import Authorities
 
@@ -32,7 +33,9 @@ AnyFleet = TypeVar("AnyFleet", bound=Fleet)
 @dataclass(frozen=True)
 class Work:
     """What the process does. `tls`: None, or the arguments of Authorities. The devices are named
-    `prefix` and a number, from `first` on. `observing`: the arguments of Observing."""
+    `prefix` and a number, from `first` on. So many `gateways` speak for them, which are named
+    `prefix`, "gw-" and a number, from `first_gateway` on. `observing`, `turns`: the arguments of
+    Observing and Turns."""
 
     host: str
     port: int
@@ -51,6 +54,9 @@ class Work:
     rolled_back: float
     report_seconds: float
     observing: tuple[float, int, int] = NOTHING
+    gateways: int = 0
+    first_gateway: int = 0
+    turns: tuple[float, float] = (0, 0)
 
     def line(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"
@@ -61,19 +67,31 @@ def fleet_of(work: Work, kind: type[AnyFleet]) -> AnyFleet:
     descriptors.allow(work.devices)
     context = Authorities(*work.tls).context() if work.tls is not None else None
     place = Place(work.host, work.port, context, User(work.user, work.password), work.source)
-    behaviour = Behaviour(work.update_seconds, work.rolled_back, Observing(*work.observing))
+    observing, turns = Observing(*work.observing), Turns(*work.turns)
+    behaviour = Behaviour(work.update_seconds, work.rolled_back, observing, turns)
     return kind(place, work.root, behaviour, work.report_seconds)
 
 
 def devices_of(work: Work, kind: type[SimulatedDevice]) -> Iterator[SimulatedDevice]:
     boot = int(time.time())  # greater than that of a simulation before
-    for number in range(work.first, work.first + work.devices):
-        yield kind(work.fleet, f"{work.prefix}{number}", work.target, work.model, boot)
+    for index in range(work.devices):
+        name = f"{work.prefix}{work.first + index}"
+        via = _gateway(work, index % work.gateways) if work.gateways else ""
+        yield kind(work.fleet, name, work.target, work.model, boot, via)
+
+
+def gateways_of(work: Work) -> Iterator[SimulatedGateway]:
+    for index in range(work.gateways):
+        yield SimulatedGateway(work.fleet, _gateway(work, index))
+
+
+def _gateway(work: Work, index: int) -> str:
+    return f"{work.prefix}gw-{work.first_gateway + index}"
 
 
 async def run(work: Work, reader: asyncio.StreamReader) -> None:
     fleet = fleet_of(work, Fleet)
-    running = asyncio.create_task(fleet.run(devices_of(work, SimulatedDevice)))
+    running = asyncio.create_task(fleet.run(devices_of(work, SimulatedDevice), gateways_of(work)))
     telling = asyncio.create_task(_tell(fleet))
     await reader.read()  # until the parent closes it
     running.cancel()

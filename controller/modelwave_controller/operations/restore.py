@@ -282,7 +282,7 @@ def _move_files(stage: Path, path: Path, manifest: Manifest) -> list[str]:
 def _make_folders(home: Path, folder: Path) -> None:
     """Makes the folders of the home down to `folder`; others may not write into them."""
     for one in [*reversed(folder.relative_to(home).parents), folder.relative_to(home)]:
-        (home / one).mkdir(mode=0o755, exist_ok=True)
+        disk.make_folder(home / one)
 
 
 def _move(source: Path, place: Path) -> None:

@@ -58,7 +58,7 @@ def staged(out: Path) -> Iterator[Path]:
     Raises OperatorError if `out` exists."""
     if out.exists():
         raise OperatorError(f"--out: {out} exists already; name a new folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    disk.make_folder(out.parent)
     with disk.work_folder(out.parent, "sign") as folder:
         yield folder
         folder.chmod(0o755)

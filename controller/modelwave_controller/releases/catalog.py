@@ -193,8 +193,8 @@ class Releases:
         files = [(file.sha256, file.size) for file in signed.manifest.files]
         if carried := model_signature.of_manifest(signed.document):
             files.append((carried.sha256, carried.size))
-        self.home.releases.mkdir(mode=0o755, exist_ok=True)
-        self.home.files.mkdir(mode=0o755, exist_ok=True)
+        disk.make_folder(self.home.releases)
+        disk.make_folder(self.home.files)
         with disk.only_one(self.home.releases):  # of those that add something at once
             self._check_place(signed, self._of_model(self.home.releases / signed.manifest.model))
             with _all_or_none() as new:
@@ -204,6 +204,7 @@ class Releases:
                         source = manifest.parent / sha256
                         disk.copy_verified(source, stored, sha256, size, said.parent / sha256)
                         new.append(stored)
+                disk.sync_folder(self.home.files)  # of some, a killed command has not done it
             return signed, self._keep(self.home.releases, signed)
 
     def note(self, bundle: Path) -> None:
@@ -253,8 +254,9 @@ class Releases:
         manifest = signed.manifest
         path = place / manifest.model / str(manifest.release) / f"{manifest.target}.json"
         if path.exists() and not bundles.read_kept(path, self.root, self.earlier).trouble:
+            disk.sync_folder(path.parent)  # a killed command may not have done it
             return False
-        path.parent.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(path.parent)
         disk.replace(path, signed.envelope)
         return True
 

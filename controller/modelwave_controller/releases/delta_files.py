@@ -89,7 +89,7 @@ def make(home: Home, target: str, sha256: str, bases: Sequence[Base]) -> list[Ma
     chosen = list((found | {name: known[name] for name in known if name not in found}).values())
     if chosen != listed:
         path = _path(home, target, sha256)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(path.parent)
         text = _List(made=chosen[:MAX_BASES]).model_dump_json(indent=1)
         disk.replace(path, text.encode() + b"\n")
     return made

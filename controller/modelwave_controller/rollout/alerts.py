@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from modelwave_controller.judge.verdicts import FAIL
-from modelwave_controller.phrases import plural
+from modelwave_controller.phrases import offline_gateways, plural
 from modelwave_controller.rollout import state
 from modelwave_controller.rollout.events import (
     ApprovalAsked,
@@ -143,10 +143,11 @@ def _said(event: Event, rollout: Rollout) -> _Said:
             return _Said(FINISHED, status, newest, body.reason, "nothing: it is over")
         case ApprovalAsked():
             return _approval(body, rollout)
-        case InTrouble(devices=devices, of=of, back=back):
+        case InTrouble(devices=devices, of=of, back=back, gateways=gateways):
             where = " on the way back" if back else ""
             why = (
                 f"{devices} of {plural(of, 'device')}{where} rolled back, failed, refused or silent"
+                f"{offline_gateways(gateways)}"
             )
             see = "`modelwave device list --trouble` shows them; its gates decide meanwhile"
             return _Said(IN_TROUBLE, "IN TROUBLE", newest, why, see)

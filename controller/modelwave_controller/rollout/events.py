@@ -591,13 +591,15 @@ class EpochBegan(_Body):
 
 class InTrouble(_Body):
     """So many of the rollout's devices, on the way out or `back`, have not got where they were
-    ordered to: they rolled back, failed, refused it or are silent."""
+    ordered to: they rolled back, failed, refused it or are silent. `gateways`: some that were
+    offline, with the number of devices behind each that the rollout is for."""
 
     kind: Literal["in_trouble"] = "in_trouble"
     devices: int
     of: int
     share: float  # from which on this is noted
     back: bool = False
+    gateways: dict[str, int] = {}
 
 
 class TroubleOver(_Body):

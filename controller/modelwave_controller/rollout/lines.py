@@ -7,7 +7,7 @@ An event of a kind that has no words here is called by the name of its kind.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from modelwave_controller.phrases import listed, moment, plural
+from modelwave_controller.phrases import listed, moment, offline_gateways, plural
 from modelwave_controller.rollout.events import (
     Aborted,
     AlertGivenUp,
@@ -215,7 +215,7 @@ def _reason(body: Body | NotUnderstood) -> str:
     if isinstance(body, Opened | OpenedPart) and body.rest:
         return f"{plural(body.rest.devices, 'device')} in further parts"
     if isinstance(body, InTrouble):
-        return f"told from {100 * body.share:g} % on"
+        return f"told from {100 * body.share:g} % on{offline_gateways(body.gateways)}"
     if isinstance(body, FoundNewer):
         return f"`modelwave recover {body.model}`"
     return str(getattr(body, "reason", ""))

@@ -12,11 +12,12 @@ from modelwave_controller.rollout.events import InTrouble, TroubleOver
 from modelwave_controller.rollout.gates import Counts
 from modelwave_controller.rollout.state import BACK, UNKNOWN, Rollout, State
 from modelwave_controller.rollout.troubled import Devices
-from modelwave_controller.storage import clock, log
+from modelwave_controller.storage import clock, gateways, log
 from modelwave_controller.storage.counted import Counted
 from modelwave_controller.storage.store import Transactions
 
 LOOK_SECONDS = 10.0
+MAX_GATEWAYS = 3  # that are named
 
 
 class TroubleWatch:
@@ -54,8 +55,18 @@ class TroubleWatch:
             counted = Counted(connection, rollout.model)
             devices = _devices(_counts(rollout, counted, seconds))
             if change := troubled.change(rollout, devices, self.share):
-                changes.append((rollout.id, change))
+                changes.append((rollout.id, _with_gateways(connection, rollout, change)))
         return changes
+
+
+def _with_gateways(
+    connection: Connection, rollout: Rollout, change: InTrouble | TroubleOver
+) -> InTrouble | TroubleOver:
+    if isinstance(change, TroubleOver):
+        return change
+    down = gateways.down_with(connection, rollout.model, rollout.created.releases)
+    most = sorted(down, key=lambda one: -one.devices)[:MAX_GATEWAYS]
+    return change.model_copy(update={"gateways": {one.name: one.devices for one in most}})
 
 
 def _counts(rollout: Rollout, counted: Counted, seconds: float) -> Iterator[tuple[Counts, bool]]:

@@ -119,7 +119,7 @@ class RootsInUse:
         kept = chain.found_path(self.path, version)
         way = f"`modelwave root publish {kept}` catches up"
         try:
-            kept.parent.mkdir(exist_ok=True)
+            disk.make_folder(kept.parent)
             if not kept.exists() or kept.read_bytes() != data:
                 disk.replace(kept, data)
         except OSError as error:

@@ -117,13 +117,15 @@ def _require_version(document: dict[str, Any], version: int, path: Path) -> None
 def write(home: Path, chain: Chain) -> None:
     """Stores the chain, root.json last: a power cut leaves this chain or the one before."""
     folder = home / FOLDER
-    folder.mkdir(exist_ok=True)
+    disk.make_folder(folder)
+    disk.sync_folder(folder)  # of what is there, a killed command may not have done it
     for version, data in sorted(chain.envelopes.items()):
         path = folder / f"{version}.json"
         if not path.exists() or path.read_bytes() != data:
             disk.replace(path, data)
     if (home / NEWEST).read_bytes() != chain.envelope:
         disk.replace(home / NEWEST, chain.envelope)
+    disk.sync_folder(home)
 
 
 def found_path(home: Path, version: int) -> Path:

@@ -65,7 +65,7 @@ class CarriedAgent(Agent):
             version=checkout.described(),
             report_key=report_key,
         )
-        self.gateway = gateway
+        link.via = gateway
         self.boards = {model: ports.board for model, ports in models.items()}
         hooks = {}
         for model, ports in models.items():
@@ -101,7 +101,6 @@ class CarriedAgent(Agent):
     def state(self) -> "Document":
         document = super().state()
         document["reads"][READS_MAINTENANCE] = 1
-        document["extra"]["via"] = self.gateway
         for model, said in document["models"].items():
             if said["outcome"] == SUCCEEDED and not self.boards[model].carrier.proves:
                 said["reason"] = said["reason"] or NOT_PROVEN

@@ -12,10 +12,21 @@ from modelwave_agent.host.settings_reader import ConfigError, SettingsReader
 from modelwave_shared import fields, schema
 from modelwave_shared.words import TFLITE
 
-COMMAND = "command"
-KINDS = (COMMAND,)
+COMMAND, MCUBOOT = "command", "mcuboot"
+KINDS = (COMMAND, MCUBOOT)
+MAX_IMAGE = 15  # pairs of slots, of which MCUboot has one or two
 WRITE_SECONDS = 600.0
 STATE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class SmpSettings:
+    """How a board with MCUboot is reached, and what it has if its firmware does not tell it."""
+
+    address: str  # "udp://HOST:PORT" or "ble://ADDRESS"; "" for the board's serial port
+    image: int  # the pair of slots
+    slot_bytes: int
+    ram_bytes: int
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,13 @@ class CarriedSettings:
     zone: tzinfo | None  # the time zone of its maintenance windows; None: the system's
     health_seconds: float
     commands: Commands | None  # of kind command
+    smp: SmpSettings | None  # of kind mcuboot
     report_key: bytes = field(default=b"", repr=False)
+
+    @property
+    def needs_port(self) -> bool:
+        """Whether the gateway has to be told where the board is plugged in."""
+        return self.smp is not None and not self.smp.address
 
 
 def read_carried(reader: SettingsReader, kind: str) -> CarriedSettings:
@@ -41,16 +58,26 @@ def read_carried(reader: SettingsReader, kind: str) -> CarriedSettings:
         zone=reader.take("timezone", setting_checks.zone, None),
         health_seconds=health_seconds,
         commands=_commands(reader, health_seconds) if kind == COMMAND else None,
+        smp=_smp(reader) if kind == MCUBOOT else None,
         report_key=reader.report_key("report_key_file"),
     )
-    if kind == COMMAND and len(found.models) != 1:
-        raise ConfigError(f"{reader.where}models: its commands write one file, so give one model")
+    if len(found.models) != 1:
+        raise ConfigError(f"{reader.where}models: such a board takes one file, so give one model")
     return found
+
+
+def _smp(reader: SettingsReader) -> SmpSettings:
+    return SmpSettings(
+        address=reader.take("address", _address, ""),
+        image=reader.take("image", _image, 0),
+        slot_bytes=reader.take("limits.flash_bytes", setting_checks.byte_count, 0),
+        ram_bytes=reader.take("limits.ram_bytes", setting_checks.byte_count, 0),
+    )
 
 
 def _commands(reader: SettingsReader, health_seconds: float) -> Commands:
     factory = reader.take("factory", setting_checks.text, "")
-    kernels = reader.take("limits.kernels", setting_checks.kernels, None)
+    kernels = reader.take("limits.kernels", setting_checks.kernels, ())
     return Commands(
         write=reader.take("write", _write),
         health=reader.take("health", _health),
@@ -60,11 +87,26 @@ def _commands(reader: SettingsReader, health_seconds: float) -> Commands:
         state_seconds=reader.take("state_seconds", setting_checks.seconds, STATE_SECONDS),
         flash_bytes=reader.take("limits.flash_bytes", _some_bytes),
         ram_bytes=reader.take("limits.ram_bytes", _some_bytes),
-        kernels=kernels,
+        kernels=kernels or None,
         runtime=reader.take("runtime.format", setting_checks.checked(fields.token), TFLITE),
         runtime_version=reader.take("runtime.version", _version, ""),
         factory=str(reader.path.parent / factory) if factory else "",
     )
+
+
+def _address(value: Any) -> str:
+    host, _, port = str(value).removeprefix("udp://").rpartition(":")
+    is_udp = str(value).startswith("udp://") and host and port.isdecimal() and len(port) <= 5
+    is_ble = str(value).startswith("ble://") and len(str(value)) > len("ble://")
+    if not setting_checks.text(value) or not (is_udp or is_ble):
+        raise ValueError('give "udp://HOST:PORT" or "ble://ADDRESS"; port is for a serial one')
+    return str(value)
+
+
+def _image(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_IMAGE:
+        raise ValueError("give the number of the image, 0 for the program")
+    return value
 
 
 def _write(value: Any) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ A board that does not answer decides nothing (ports.Undecided). Whether an attem
 on whether the new file ran: a firmware that hangs is silent as well.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -121,31 +122,42 @@ class CarrierHooks(Hooks):
 
     async def _prove(self, identity: str) -> str:
         board = self.board
-        if (await board.ask()).runs != identity:
-            raise Undecided(NOT_TAKEN, True)
+        await self._require(identity, NOT_TAKEN)
         if not board.carrier.proves:
             return ""
         assert self.update is not None
         assert self.update.work.progress.order is not None
         golden = self.file_path("golden")
-        return await board.do(board.carrier.prove(golden, self.update.work.progress.order.manifest))
+        manifest = self.update.work.progress.order.manifest
+        return await self._of(identity, await board.do(board.carrier.prove(golden, manifest)))
+
+    async def _require(self, identity: str, told: str) -> None:
+        if (await self.board.ask()).runs != identity:
+            raise Undecided(told, True)
+
+    async def _of(self, identity: str, problem: str) -> str:
+        """Returns `problem`, if the file runs still: a reset that nobody noticed may have ended its
+        trial, and then another file was judged."""
+        if problem:
+            await self._require(identity, WENT_BACK)
+        return problem
 
     async def _judge(self) -> str:
         """Returns "" once the board is healthy and has confirmed the file, or what is wrong."""
         board, carrier, file = self.board, self.board.carrier, self.file()
         assert file is not None
         identity = board.identity(file)
-        if (await board.ask()).runs != identity:
-            raise Undecided(WENT_BACK, True)
+        await self._require(identity, WENT_BACK)
         problem = await board.do(carrier.healthy(self.health_seconds))
         if problem:
-            return problem
-        try:
+            return await self._of(identity, problem)
+        with contextlib.suppress(CarrierError):  # maybe only its answer was lost
             await board.do(carrier.confirm())
-        except CarrierError:
-            state = await board.ask()
-            if (state.runs, state.is_confirmed) != (identity, True):
-                raise
+        state = await board.ask()
+        if state.runs != identity:
+            raise Undecided(WENT_BACK, True)
+        if not state.is_confirmed:
+            raise CarrierError("it did not confirm the file that runs")
         return ""
 
     async def _ran(self, work: Awaitable[Answer]) -> Answer:

@@ -52,6 +52,7 @@ class SmpCarrier(Carrier):
         self._line, self._image = line, image
         self._slot_bytes, self._ram_bytes = slot_bytes, ram_bytes
         self._seen = 0  # the newest window of observations that was read
+        self._tried = ""  # the image that is asked about; "": whichever runs
 
     @classmethod
     def at(
@@ -92,6 +93,7 @@ class SmpCarrier(Carrier):
             wanted = self.identity(path, sha256)
         except ValueError as error:
             return str(error)
+        self._tried = wanted
         async with self._line() as session:
             slots = await self._slots(session)
             if slots.runs != wanted:
@@ -103,22 +105,25 @@ class SmpCarrier(Carrier):
                 if problem:
                     return problem
             slots = await self._try(session, wanted)
-        if slots.runs != wanted and slots.spare != wanted:
+        if slots.runs != wanted and not slots.spare:
             return "its boot loader refused the image: it is damaged, or not signed by its key"
         return ""
 
     async def prove(self, golden_path: str, manifest: "Document") -> str:
+        firmware = manifest.get("extra", {}).get("firmware", {})
+        self._tried = firmware.get("hash", self._tried)
         async with self._line() as session:
             try:
                 health = await session.ask(smp_messages.Health)
-                expected = manifest.get("extra", {}).get("firmware", {}).get("model")
+                expected = firmware.get("model")
                 if expected and health.model.hex() != expected:
-                    return f"it runs the model {health.model.hex() or 'unknown'}, not {expected}"
-                return await smp_golden.judge(session, golden_path, manifest["tolerance"])
+                    problem = f"it runs the model {health.model.hex() or 'unknown'}, not {expected}"
+                else:
+                    problem = await smp_golden.judge(session, golden_path, manifest["tolerance"])
             except Refused as refused:
-                if refused.is_unknown_command:
-                    return _NO_GROUP
-                raise
+                problem = _without_group(refused)
+            await self._require_tried(session)
+            return problem
 
     async def healthy(self, seconds: float) -> str:
         async with self._line() as session:
@@ -127,22 +132,23 @@ class SmpCarrier(Carrier):
             while True:
                 try:
                     answer = await session.ask(smp_messages.Health)
+                    problem = "" if answer.ok else answer.why or "unhealthy"
+                    is_over = answer.ok or loop.time() >= end
                 except Refused as refused:
-                    if refused.is_unknown_command:
-                        return _NO_GROUP
-                    raise
-                if answer.ok or loop.time() >= end:
-                    return "" if answer.ok else answer.why or "unhealthy"
+                    problem, is_over = _without_group(refused), True
+                if is_over:
+                    await self._require_tried(session)
+                    return problem
                 await asyncio.sleep(session.patience.poll)
 
     async def confirm(self) -> None:
         async with self._line() as session:
-            slots = await self._slots(session)
+            slots = await self._require_tried(session)
             if not slots.is_confirmed:
                 await self._keep(session, slots.runs)
 
     async def back(self, path: str, sha256: str) -> None:
-        wanted = self.identity(path, sha256)
+        wanted = self._tried = self.identity(path, sha256)
         async with self._line() as session:
             slots = await self._slots(session)
             if slots.runs != wanted or slots.is_pending:
@@ -159,6 +165,7 @@ class SmpCarrier(Carrier):
                 await self._keep(session, wanted)
 
     async def leave(self) -> None:
+        self._tried = ""
         async with self._line() as session:
             await self._settle(session)
 
@@ -188,6 +195,14 @@ class SmpCarrier(Carrier):
 
     async def _slots(self, session: Session) -> Slots:
         return slots_of((await session.ask(ImageStatesRead)).images, self._image)
+
+    async def _require_tried(self, session: Session) -> Slots:
+        """Raises CarrierError if the board runs another image than the one that is asked about: a
+        reset has ended the trial, and what the board said may be of the older one."""
+        slots = await self._slots(session)
+        if self._tried and slots.runs != self._tried:
+            raise CarrierError("SMP: a reset has ended the trial")
+        return slots
 
     async def _upload(self, session: Session, path: str, wanted: str, progress: Progress) -> str:
         async def is_there() -> bool:
@@ -248,7 +263,7 @@ class SmpCarrier(Carrier):
                 if old == patience.settled:
                     break
             else:
-                raise CarrierError("SMP: the board does not answer after its reset")
+                raise CarrierError("SMP: the board does not answer after its reset", has_begun=True)
         raise CarrierError("SMP: the board does not obey the reset")
 
     async def _keep(self, session: Session, runs: str) -> None:
@@ -261,6 +276,14 @@ class SmpCarrier(Carrier):
         slots = await self._slots(session)
         if not slots.is_confirmed or slots.runs != runs:
             raise CarrierError("SMP: the board did not confirm its image")
+
+
+def _without_group(refused: Refused) -> str:
+    """Returns what is wrong with a firmware that does not know our commands; raises other errors
+    again."""
+    if refused.is_unknown_command:
+        return _NO_GROUP
+    raise refused
 
 
 def _untold(have: int, size: int) -> None:

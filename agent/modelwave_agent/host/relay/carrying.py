@@ -125,9 +125,21 @@ class CarriedBoard:
         )
 
     def _carrier(self, folder: Path) -> Carrier:
-        assert self.settings.commands is not None
-        journal = Journal(str(folder), "flashed")
-        return CommandCarrier(self.settings.commands, journal, self._port)
+        if self.settings.commands:
+            journal = Journal(str(folder), "flashed")
+            return CommandCarrier(self.settings.commands, journal, self._port)
+        from modelwave_agent.host.carried.smp import SmpCarrier  # needs smpclient
+        from modelwave_agent.host.carried.smp_lines import connected
+        from modelwave_agent.host.carried.smp_session import Patience
+
+        smp = self.settings.smp
+        assert smp is not None
+        return SmpCarrier(
+            lambda: connected(smp.address or self._port(), self.board.baud, Patience()),
+            smp.image,
+            smp.slot_bytes,
+            smp.ram_bytes,
+        )
 
     # Whether it is plugged in.
 

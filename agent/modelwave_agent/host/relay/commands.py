@@ -44,7 +44,7 @@ def check(config: Path) -> int:
         path = board.port if board.port and Path(board.port).exists() else usb.get(board.usb_serial)
         there = f"plugged in at {path}" if path else "not plugged in"
         own_slot = slot(settings.fleet, board.device)
-        where = f"{board.place}: {there}" if board.place else "its commands know where it is"
+        where = f"{board.place}: {there}" if board.place else "it needs no port"
         print(f"  {board.device}: {board.kind}, slot {own_slot}, {where}")
     named = {board.usb_serial for board in settings.boards}
     for number, path in usb.items():

@@ -28,7 +28,7 @@ MAX_SERIAL_NUMBER = 128
 @dataclass(frozen=True)
 class BoardConfig:
     """One board. `port` is the path of its device, or `usb_serial` its USB serial number; the
-    other one is "", and for a board that commands find by themselves both are."""
+    other one is "", and both may be where a carried board needs none."""
 
     device: str
     kind: str
@@ -109,8 +109,8 @@ def _board(reader: SettingsReader, broker: BrokerAddress) -> BoardConfig:
         broker=replace(broker, user=user, password=password, certificate=certificate, key=key),
         carried=read_carried(reader, kind) if kind in CARRIED else None,
     )
-    # A command may know by itself where the board is.
-    if (found.port and found.usb_serial) or (kind == MICROPYTHON and not found.place):
+    needs_port = not found.carried or found.carried.needs_port
+    if (found.port and found.usb_serial) or (needs_port and not found.place):
         raise ConfigError(f"{reader.where}port and usb_serial: give one of the two")
     reader.refuse_the_rest()
     return replace(found, port=str(reader.path.parent / found.port)) if found.port else found
