@@ -24,7 +24,7 @@ $(STAMP): $(VENV)/.made typings/requirements.txt
 
 $(VENV)/.demo: $(VENV)/.made
 	@$(BIN)/pip uninstall -qq --yes modelwave # one of before has the agent in it
-	$(BIN)/pip install --quiet --editable ./agent --editable '.[controller,tflite,boards]'
+	$(BIN)/pip install --quiet --editable ./agent --editable '.[controller,tflite,boards,relay]'
 	@touch $@
 
 $(VENV)/.made: pyproject.toml agent/pyproject.toml

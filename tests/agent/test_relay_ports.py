@@ -25,11 +25,11 @@ async def wired() -> AsyncIterator[tuple[int, Port]]:
     board, other = os.openpty()
     tty.setraw(board)
     port = Port(os.ttyname(other), 115200)
-    os.close(other)
     try:
         yield board, port
     finally:
         await port.close()
+        os.close(other)
         try:
             os.close(board)
         except OSError:
@@ -99,7 +99,18 @@ def test_port_is_opened_by_one_alone() -> None:
     async def main() -> None:
         async with wired() as (_, port):
             with pytest.raises(PortError, match="another program has opened it"):
-                Port(port._serial.name, 115200)
+                Port(port.path, 115200)
+
+    run(main)
+
+
+def test_port_that_was_closed_can_be_opened_again_and_takes_one_descriptor() -> None:
+    async def main() -> None:
+        async with wired() as (_, port):
+            held = os.listdir("/proc/self/fd")
+            await port.close()
+            assert len(os.listdir("/proc/self/fd")) == len(held) - 1
+            await Port(port.path, 115200).close()
 
     run(main)
 

@@ -49,9 +49,9 @@ def demo(
 ) -> int:
     """Run a whole fleet here: a good model goes out in waves, a bad one is taken back.
 
-    Broker, controller and agents are real and run on 127.0.0.1, on free ports. Two of the
-    agents run on MicroPython if it is installed. The exit code is 0 only if every expected
-    observation was made.
+    Broker, controller and agents are real and run on 127.0.0.1, on free ports. Three
+    of the agents run on MicroPython if it is installed, one of them behind a gateway. The exit code
+    is 0 only if every expected observation was made.
     """
     if not any(importlib.util.find_spec(name) for name in RUNTIMES):
         raise OperatorError("demo: no TFLite runtime is installed: pip install 'modelwave[tflite]'")

@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import modelwave_controller
 from modelwave_controller.boards import installer, package
+from modelwave_controller.demo import gateway
 from modelwave_controller.demo.processes import Processes
 from modelwave_controller.errors import OperatorError
 
@@ -56,7 +58,7 @@ class Boards:
         library = self.folder / "lib"
         library.mkdir(parents=True)
         base = files_url.rsplit("/", 1)[0] + "/board"
-        code = installer.line(package.build(), base, target=str(library))
+        code = installer.line(package.build(), base, ["serial"], str(library))
         done = subprocess.run([self.path, "-c", code], capture_output=True, timeout=SECONDS)
         found = sum(path.stat().st_size for path in library.rglob("*.mpy"))
         if done.returncode or not found:
@@ -66,27 +68,47 @@ class Boards:
         return found
 
     def start(self, running: Processes, root: Path, broker: str, heldout: Path) -> None:
-        samples = self.folder / "samples"
-        samples.write_bytes(_samples(heldout))
         host, _, port = broker.removeprefix("mqtt://").partition(":")
+        self._samples.write_bytes(_samples(heldout))
         for name in NAMES:
-            settings = {
-                "path": [str(self.folder / "lib"), str(program())],
-                "device": name,
-                "target": TARGET,
-                "host": host,
-                "port": int(port),
-                "root": str(root),
-                "folder": str(self.folder / name),
-                "bank_bytes": BANK_BYTES,
-                "metrics_seconds": METRICS_SECONDS,
-                "samples": str(samples),
-                "pause": INFERENCES_PAUSE_MS,
-            }
-            told = self.folder / f"{name}.json"
-            told.write_text(json.dumps(settings))
-            heap = f"heapsize={HEAP_BYTES}"
-            running.start(name, [self.path, "-X", heap, str(program() / "main.py"), str(told)])
+            self._start(running, name, root, {"host": host, "port": int(port)})
+
+    def start_on_a_wire(self, running: Processes, root: Path, broker: str, files: str) -> None:
+        """Starts the board that has no network, and its gateway."""
+        cable = gateway.Cable.new()
+        settings = {"host": "", "port": 0, "hosts": [files]}
+        self._start(running, gateway.BOARD, root, settings, cable.board)
+        gateway.start(running, self.folder, root, broker, files, cable.port)
+
+    @property
+    def _samples(self) -> Path:
+        return self.folder / "samples"
+
+    def _start(
+        self,
+        running: Processes,
+        name: str,
+        root: Path,
+        more: dict[str, Any],
+        wire: int | None = None,
+    ) -> None:
+        settings = {
+            "path": [str(self.folder / "lib"), str(program())],
+            "device": name,
+            "target": TARGET,
+            "root": str(root),
+            "folder": str(self.folder / name),
+            "bank_bytes": BANK_BYTES,
+            "metrics_seconds": METRICS_SECONDS,
+            "samples": str(self._samples),
+            "pause": INFERENCES_PAUSE_MS,
+            **more,
+        }
+        told = self.folder / f"{name}.json"
+        told.write_text(json.dumps(settings))
+        heap = f"heapsize={HEAP_BYTES}"
+        command = [self.path, "-X", heap, str(program() / "main.py"), str(told)]
+        running.start(name, command, wire)
 
 
 def _samples(heldout: Path) -> bytes:

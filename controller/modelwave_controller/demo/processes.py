@@ -29,14 +29,16 @@ class Processes:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self._logs: list[IO[bytes]] = []
 
-    def start(self, name: str, command: Sequence[str]) -> None:
+    def start(self, name: str, command: Sequence[str], wire: int | None = None) -> None:
+        """`wire`: a descriptor that is the input and output of the process; else its output goes
+        into its log."""
         log = (self.folder / f"{name}.log").open("ab")
         self._logs.append(log)
         # In a session of its own, so that Ctrl-C reaches only the demo, which ends it in order.
         self.running[name] = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdin=subprocess.DEVNULL if wire is None else wire,
+            stdout=log if wire is None else wire,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )

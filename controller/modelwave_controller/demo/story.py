@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from modelwave_controller.demo import boards
+from modelwave_controller.demo import boards, gateway
 from modelwave_controller.demo.boards import Boards
 from modelwave_controller.demo.command import CommandLine
 from modelwave_controller.demo.examples import catalogue, release_arguments
@@ -140,7 +140,7 @@ class Story:
         self.parts.start(self.running, self.fleet)
         self._set_up_boards()
         self._release_all()
-        online = self._wait_devices(lambda found: sum(bool(d["online"]) for d in found))
+        online = self._wait_devices(self._online)
         self.saw("every agent reported", online == len(self.fleet), f"{online} online")
 
     def everyone_gets_v1(self) -> None:
@@ -247,7 +247,7 @@ class Story:
         first = rollout["rows"][0]
         reason = rollout["problems"][0]["reason"] if rollout["problems"] else "none"
         self.saw(
-            "one board rolled v3 back, and the other never got it",
+            "one board rolled v3 back, and the others never got it",
             rollout["status"] == REVERTED
             and first["rolled_back"] == first["devices"] == 1
             and "golden set" in reason,
@@ -289,6 +289,12 @@ class Story:
             f"  {len(boards.NAMES)} agents on MicroPython in {boards.HEAP_BYTES:,} bytes of heap; "
             f"the agent, {size:,} bytes, was installed from the controller with mip"
         )
+        if missing := gateway.missing():
+            say(f"  without a board behind a gateway: {safe(missing)}")
+            return
+        self.boards.start_on_a_wire(self.running, parts.root, parts.broker, parts.files)
+        self.fleet.append(Device(gateway.BOARD, boards.TARGET, daemon=True))
+        say(f"  {gateway.BOARD} has no network: {gateway.NAME} speaks for it, over a wire")
 
     def _release_all(self) -> None:
         for entry in catalogue(self.models)["versions"]:
@@ -354,6 +360,11 @@ class Story:
         wanted = len(self.fleet) if wanted is None else wanted
         found = self.operator.waits(["device", "list"], lambda found: count(found) == wanted)
         return count(found)
+
+    def _online(self, found: Any) -> int:
+        """Returns how many of the fleet are online; a gateway is a device, too."""
+        names = {device.name for device in self.fleet}
+        return sum(bool(device["online"]) for device in found if device["device"] in names)
 
     def _accuracy(self, release: int) -> float:
         """Waits for enough labelled inferences of the fleet with `release`, and returns the

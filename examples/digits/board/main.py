@@ -4,7 +4,8 @@
 
 SETTINGS.json: {path: folders to put before sys.path, device, target, host, port, root, folder,
 bank_bytes, metrics_seconds, samples: a file of labelled pictures (64 bytes, then one byte for the
-digit), pause: milliseconds between inferences}. On a real board these settings would be in this
+digit), pause: milliseconds between inferences}. With host "" the console is a wire to a gateway,
+and hosts are those that files may come from. On a real board these settings would be in this
 file, after the start of wlan and watchdog (docs/boards.md).
 """
 
@@ -20,7 +21,6 @@ sys.path[:0] = settings["path"]
 import tflite_dense  # noqa: E402
 
 from modelwave_agent.board.agent import BoardAgent  # noqa: E402
-from modelwave_agent.board.mqtt import MqttLink  # noqa: E402
 from modelwave_agent.board.runtime import FunctionRuntime  # noqa: E402
 
 PICTURE_BYTES = 64
@@ -64,15 +64,32 @@ def samples():
                 yield sample[:-1], sample[-1]
 
 
+def connection():
+    """Returns the link to the broker, and what fetches files; None for blocks over the link."""
+    if settings["host"]:
+        from modelwave_agent.board.mqtt import MqttLink
+
+        link = MqttLink(settings["host"], settings["port"], settings["device"], keepalive=10)
+        return link, None
+    from modelwave_agent.board.serial_fetcher import SerialFetcher
+    from modelwave_agent.board.serial_link import SerialLink
+    from modelwave_agent.board.serial_stream import ConsoleStream
+
+    link = SerialLink(ConsoleStream(), settings["device"])
+    return link, SerialFetcher(link, settings["hosts"])
+
+
 async def main():
     reader = Reader()
+    link, fetcher = connection()
     agent = BoardAgent(
         settings["device"],
         settings["target"],
         {"digits": FunctionRuntime(tflite_dense.load, kernels=KERNELS)},
-        MqttLink(settings["host"], settings["port"], settings["device"], keepalive=10),
+        link,
         folder=settings["folder"],
         root=settings["root"],
+        fetcher=fetcher,
         serve=reader.serve,
         bank_bytes=settings["bank_bytes"],
         metrics_seconds=settings["metrics_seconds"],

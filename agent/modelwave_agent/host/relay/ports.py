@@ -33,11 +33,14 @@ class Port:
     def __init__(self, path: str, baud: int) -> None:
         """Opens it, which may block for a moment. Raises PortError."""
         serial = _serial()
+        self.path = path
         try:
-            self._serial = serial.Serial(path, baud, timeout=0, write_timeout=0, exclusive=True)
+            with serial.Serial(path, baud, timeout=0, write_timeout=0, exclusive=True) as opened:
+                # A descriptor of its own: pyserial has four more beside each.
+                self._file = open(os.dup(opened.fileno()), "r+b", buffering=0)  # noqa: SIM115
         except (OSError, ValueError, termios.error) as error:
             raise PortError(f"{path}: {_problem(error)}") from error
-        self._fd: int = self._serial.fileno()
+        self._fd = self._file.fileno()
         self._is_open = True
         self._waits: dict[str, asyncio.Future[None]] = {}
         self._budget = 0.0  # bytes that were read too fast
@@ -92,7 +95,7 @@ class Port:
             termios.tcflush(self._fd, termios.TCIOFLUSH)
             fcntl.ioctl(self._fd, termios.TIOCNXCL)
         with contextlib.suppress(OSError):
-            self._serial.close()
+            self._file.close()
 
     async def _ready(self, kind: str) -> None:
         """Waits until the port can be read ("reader") or written ("writer"), or is closed."""
