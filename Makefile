@@ -20,6 +20,8 @@ $(STAMP): $(VENV)/.made typings/requirements.txt
 	@command -v micropython >/dev/null || scripts/get-micropython .micropython >/dev/null \
 	  || echo "no MicroPython: what runs on it is not tested (make test says so again)"
 	@test -e .axe/axe.min.js || scripts/get-axe .axe || echo "no axe-core: pages are not tested for everybody's use"
+	@test -e .zephyr/LICENSE || PATH="$(abspath $(BIN)):$$PATH" scripts/get-zephyr .zephyr \
+	  || echo "no MCUboot for QEMU: boards with it are tested with a stand-in alone"
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.demo: $(VENV)/.made

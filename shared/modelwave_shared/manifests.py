@@ -5,7 +5,14 @@ from modelwave_shared.fields import integer, name, sha256, text, token
 from modelwave_shared.limits import MAX_BYTES, MAX_DELTAS, MAX_FILES, MAX_KERNELS
 from modelwave_shared.rules import Integer, ListOf, MapOf, Object, OneOf
 from modelwave_shared.schema import COUNT, RELEASE, Kind, target, token_or_empty
-from modelwave_shared.words import FILE_ROLES, MANIFEST, TENSORS, TFLITE
+from modelwave_shared.words import (
+    FILE_ROLES,
+    MANIFEST,
+    MCUBOOT_IMAGE,
+    MODEL_PARTITION,
+    TENSORS,
+    TFLITE,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,9 +63,12 @@ def _agrees(document: "Document") -> None:
         raise DocumentError("manifest.v", told % (document.get("v", 1), lowest))
     roles = []
     total = 0
+    # A gateway sends such a board the image alone, and keeps the other files.
+    is_image = document["format"] in (MCUBOOT_IMAGE, MODEL_PARTITION)
     for file in document["files"]:
         roles.append(file["role"])
-        total += file["size"]
+        if file["role"] == "model" or not is_image:
+            total += file["size"]
     if sorted(roles) not in (["golden", "model"], ["golden", "labels", "model"]):
         problem = "%s: needed are one model, one golden, at most one labels" % ", ".join(roles)
         raise DocumentError("manifest.files", problem)
@@ -70,7 +80,7 @@ def _agrees(document: "Document") -> None:
 FILE = Object({"role": OneOf(*FILE_ROLES), "sha256": sha256, "size": FILE_SIZE})
 NEEDS = Object(
     {
-        "flash": SIZE,  # all files together
+        "flash": SIZE,  # all files together, of an image for MCUboot the image
         "ram": SIZE,  # the arena, in one piece
         "kernels": ListOf(token, 0, MAX_KERNELS),  # operators the firmware must have
         "runtime": token,  # "tflite" or "tflite>=2.14"

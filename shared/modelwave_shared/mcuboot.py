@@ -16,14 +16,14 @@ import binascii
 import hashlib
 import struct
 
+from modelwave_shared.words import MCUBOOT_IMAGE, MODEL_PARTITION
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-# Formats in manifests, and the word in `needs.runtime` and in the reports of such boards.
-MCUBOOT_IMAGE, MODEL_PARTITION = "mcuboot-image", "model-partition"
 FORMATS = (MCUBOOT_IMAGE, MODEL_PARTITION)
-MCUBOOT = "mcuboot"
+MCUBOOT = "mcuboot"  # in `needs.runtime`, and in the reports of such boards
 
 MAGIC = 0x96F3B83D
 HEADER_BYTES = 32

@@ -37,5 +37,7 @@ ASKED, FRESH, WITHHELD, UNANSWERED = "asked", "fresh", "withheld", "unanswered"
 VIEWS = (ASKED, FRESH, WITHHELD, UNANSWERED)
 
 TFLITE, ONNX = "tflite", "onnx"  # formats of models that this program knows
+# Formats of images for MCUboot (mcuboot.py).
+MCUBOOT_IMAGE, MODEL_PARTITION = "mcuboot-image", "model-partition"
 TENSORS = "tensors"  # the kind of a tolerance for several outputs (tensors.py)
 FILE_ROLES = ("model", "golden", "labels")

@@ -19,7 +19,7 @@ from modelwave_agent.host.relay.store import FileStore
 from modelwave_shared import line_messages as messages
 from modelwave_shared import topics
 from tests.agent.pty_boards import BAUD, PtyBoard
-from tests.agent.test_relay_session import Broker, Server
+from tests.agent.relay_fakes import Broker, Server
 
 pytest.importorskip("serial")
 

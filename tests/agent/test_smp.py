@@ -213,6 +213,22 @@ def test_board_that_never_obeys_is_given_up(files: Files) -> None:
         run(there, files)
 
 
+def test_board_that_falls_silent_in_its_trial_says_that_it_had_begun(files: Files) -> None:
+    class Hanging(Board):
+        def power_cut(self) -> None:
+            super().power_cut()
+            self.answer = lambda frame: b""  # type: ignore[method-assign]
+
+    there = board()
+    there = Hanging(OLD, there.programs)
+    with pytest.raises(CarrierError, match="does not answer after its reset") as raised:
+        run(there, files)
+    assert raised.value.has_begun
+    with pytest.raises(CarrierError) as raised:
+        asyncio.run(update(carrier(board(), lambda n: "unplugged" if n == 8 else ""), files))
+    assert not raised.value.has_begun
+
+
 def test_update_by_udp_and_by_a_serial_port_with_console_output(files: Files) -> None:
     patience = Patience(answer=20, poll=0)
 

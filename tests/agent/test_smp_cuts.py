@@ -97,3 +97,27 @@ def test_every_trouble_at_every_message_ends_whole(tmp_path: Path) -> None:
     count, bad = asyncio.run(sweep(Files(tmp_path)))
     print(f"SMP: {count:,} cases, {len(bad)} bad")
     assert bad == [], "\n".join(bad)
+
+
+def test_an_answer_that_is_lost_or_comes_twice_costs_no_trial(tmp_path: Path) -> None:
+    """One that is lost costs a message or two, one that comes twice costs none."""
+
+    files = Files(tmp_path)
+
+    async def spent(kind: str, at: int) -> tuple[int, int]:
+        there = board()
+        wire = Wire(there, lambda n: kind if n == at else "")
+        assert await update(SmpCarrier(wire.line), files) == ""
+        return wire.n, there.boots
+
+    async def all_of_them() -> None:
+        plain, boots = await spent("", -1)
+        assert boots == 2
+        for at in range(0, plain, 1 if LONG else 5):
+            assert await spent("answer doubled", at) == (plain, 2), at
+            assert await spent("older answer first", at + 1) == (plain, 2), at
+            lost = await spent("answer lost", at)
+            assert lost[0] <= plain + 2, at
+            assert lost[1] == 2, at
+
+    asyncio.run(all_of_them())

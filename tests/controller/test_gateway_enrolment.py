@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from operator_home import Run, as_json, make_home, refused, runner
 
+from modelwave_agent.board.enrolled import Enrolled
+from modelwave_agent.host.relay.config import read_config
 from modelwave_controller.broker import pbkdf2, read_credentials
 from modelwave_controller.broker.acl import FleetAcl
 from modelwave_controller.home import Home
@@ -59,6 +61,32 @@ def test_a_gateway_gets_a_folder_with_its_settings_and_no_report_key(
     assert pbkdf2.verify(users.hashes["gw-1"], password)
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (out / "gw-1").iterdir()}
     assert modes == {0o600}
+
+
+def test_a_relay_reads_its_settings_with_a_table_for_each_board(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    enrol(run, out, "gw-1", "--gateway")
+    enrol(run, out, "pico-1", *BOARD)
+    (out / "pico-1.password").rename(out / "gw-1" / "pico-1.password")
+    with (out / "gw-1" / "relay.toml").open("a") as settings:
+        settings.write('[[board]]\ndevice = "pico-1"\nport = "/dev/ttyACM0"\n')
+        settings.write('password_file = "pico-1.password"\n')
+    found = read_config(out / "gw-1" / "relay.toml")
+    assert (found.gateway, found.broker.user) == ("gw-1", "gw-1")
+    assert found.file_hosts
+    [board] = found.boards
+    assert (board.device, board.broker.user) == ("pico-1", "pico-1")
+    assert board.broker.password == (out / "gw-1" / "pico-1.password").read_text().strip()
+
+
+def test_a_board_reads_its_file_without_what_the_broker_asks_for(
+    run: Run, home: Home, tmp_path: Path
+) -> None:
+    enrol(run, tmp_path, "pico-1", *BOARD)
+    found = Enrolled(str(tmp_path / "pico-1.json"), str(tmp_path / "root.json"))
+    assert (found.device, found.target, found.models) == ("pico-1", "pico-w", ["digits"])
+    assert len(found.report_key) == 64
+    assert (tmp_path / "root.json").read_bytes() == home.root_envelope
 
 
 def test_a_gateway_may_tell_its_presence_and_nothing_else(

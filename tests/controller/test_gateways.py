@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from rollout_commands import Run, commands
-from rollout_world import FLEET, World, quick, seen
+from rollout_world import FLEET, TARGET, World, quick, seen
 from sqlalchemy import event, func, select
+from test_scans import plans
 
 from modelwave_controller.alerts.settings import AlertSettings
 from modelwave_controller.operations import overview
@@ -19,7 +20,7 @@ from modelwave_controller.rollout import alerts
 from modelwave_controller.rollout.events import InTrouble
 from modelwave_controller.rollout.lines import line_of
 from modelwave_controller.service.in_trouble import TroubleWatch
-from modelwave_controller.storage import gateways, log, strangers, tables
+from modelwave_controller.storage import gateways, listed, log, strangers, tables
 from modelwave_shared import topics
 
 
@@ -78,15 +79,13 @@ def test_a_fleet_without_gateways_has_no_column_of_them(tmp_path: Path, capsys: 
         assert "gateway" not in commands(world, capsys)("device", "list").out
 
 
-@pytest.mark.parametrize("said", ["", "GW", "../gw", "g" * 64, 7, ["gw-1"], {"a": 1}, "d1"])
-def test_a_gateway_that_is_no_name_of_another_device_is_none(
-    world: World, run: Run, said: Any
-) -> None:
-    world.devices["d1"].says = {"extra": {"via": said}}
-    world.hear([world.devices["d1"]])
-    found = entries(run)["d1"]
-    assert found["via"] == ""
-    assert found["n"] == world.devices["d1"].n
+def test_a_gateway_that_is_no_name_of_another_device_is_none(world: World) -> None:
+    query = select(tables.devices.c.via, tables.devices.c.n).where(tables.devices.c.device == "d1")
+    for said in ("", "GW", "../gw", "g" * 64, 7, ["gw-1"], {"a": 1}, "d1"):
+        world.devices["d1"].says = {"extra": {"via": said}}
+        world.hear([world.devices["d1"]])
+        with world.store.read() as connection:
+            assert connection.execute(query).one() == ("", world.devices["d1"].n), said
 
 
 def test_a_board_that_moved_to_another_gateway_is_listed_with_that(world: World, run: Run) -> None:
@@ -211,6 +210,41 @@ def test_a_report_that_repeats_the_one_before_writes_as_little_as_without_a_gate
     with world.store.read() as connection:
         assert connection.scalar(select(func.count()).select_from(tables.devices)) == 4
         assert set(gateways.names(connection)) == {"gw-1", "gw-2"}
+
+
+def test_both_databases_know_gateways(tmp_path: Path, url: str) -> None:
+    with closing(World(tmp_path, url=url, devices=2)) as world:
+        for name, via in (("d0", "gw-1"), ("d1", "gw-2")):
+            world.devices[name].says = {"extra": {"via": via}}
+        world.hear(world.devices.values())
+        tell(world, b"online", "gw-2", "d1")
+        goes_down(world, "gw-1", "d0")
+        with world.store.read() as connection:
+            found = gateways.every(connection)
+            assert [(one.name, one.online, one.devices) for one in found] == [
+                ("gw-1", False, 1),
+                ("gw-2", True, 1),
+            ]
+            assert sorted(gateways.names(connection)) == ["gw-1", "gw-2"]
+            assert list(gateways.silencing(connection, ["d0", "d1"])) == ["d0"]
+            [down] = gateways.down_with(connection, "digits", [TARGET])
+            assert (down.name, down.devices) == ("gw-1", 1)
+            assert gateways.is_heard(connection, "gw-1")
+            only = listed.Wanted(gateway="gw-1")
+            assert listed.names(connection, only, "", 10) == ["d0"]
+
+
+def test_gateways_that_are_down_are_found_by_an_index_of_their_boards_alone(world: World) -> None:
+    def find() -> None:
+        with world.store.read() as connection:
+            assert [one.name for one in gateways.down_with(connection, "digits", [TARGET])] == [
+                "gw-1"
+            ]
+
+    goes_down(world, "gw-1")
+    found = [plan for plan in plans(world, find) if " devices " in plan.split(" <- ")[0]]
+    assert found
+    assert all("INDEX devices_by_gateway" in plan for plan in found)
 
 
 def test_a_board_that_does_not_answer_in_a_rollout_has_its_gateway_as_the_reason(

@@ -100,6 +100,16 @@ def test_manifest_needs_at_least_the_flash_of_its_files():
     none_accepted(MANIFEST, "needs.flash", total - 1, 0)
 
 
+def test_manifest_of_an_image_needs_the_flash_of_the_image_alone():
+    for format_ in ("mcuboot-image", "model-partition"):
+        manifest = dict(sample(MANIFEST), v=2, format=format_)
+        (model,) = [file["size"] for file in manifest["files"] if file["role"] == "model"]
+        manifest["needs"] = dict(manifest["needs"], flash=model)
+        documents.check(MANIFEST, manifest)
+        manifest["needs"]["flash"] = model - 1
+        refused(DocumentError, documents.check, MANIFEST, manifest)
+
+
 def test_needs_that_are_negative_absent_or_above_the_limit_are_refused():
     for field in ("flash", "ram"):
         none_accepted(MANIFEST, "needs." + field, -1, MAX_BYTES + 1, 2**32, True, "1", None)

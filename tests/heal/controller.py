@@ -172,7 +172,7 @@ class SimulatedService:
         leading = self.leading
         while leading.writer.write_batch(0):
             pass
-        while leading._tick():
+        while leading._tick(looks=True):
             pass
         leading.store.note_link(leading.link.reaches)
         self.loop.call_later(leading._publish() + 1, self.wake.set)

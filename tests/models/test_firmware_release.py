@@ -82,6 +82,7 @@ def test_image_is_released_with_the_model_that_was_found_in_it(
     assert proven == [(V2, "tflite")]
     assert made["format"] == "mcuboot-image"
     assert made["needs"]["runtime"] == "mcuboot"
+    assert made["needs"]["flash"] == len(data)
     assert made["needs"]["kernels"] == []
     assert made["needs"]["ram"] == analyse(V2, "cortex-m4:cmsis-nn").need
     by_role = {file["role"]: file["sha256"] for file in made["files"]}

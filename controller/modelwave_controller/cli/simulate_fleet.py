@@ -201,7 +201,7 @@ def _line(tally: Tally, devices: int) -> str:
         (tally.rolled_back, "rolled back"),
         (tally.refused, "orders refused"),
         (tally.lost, "connections lost"),
-        (tally.gateways_down, "times a gateway went down"),
+        (tally.gateways_down, "gateways went down"),
     ):
         if count:
             parts.append(f"{count:,} {word}")

@@ -25,7 +25,8 @@ from modelwave_controller.models.opening import read_model_file
 from modelwave_controller.models.targets import Target
 from modelwave_controller.trust.field_types import first_problem
 from modelwave_shared import mcuboot
-from modelwave_shared.mcuboot import MAX_IMAGE_BYTES, MCUBOOT, MCUBOOT_IMAGE, MODEL_PARTITION
+from modelwave_shared.mcuboot import MAX_IMAGE_BYTES, MCUBOOT
+from modelwave_shared.words import MCUBOOT_IMAGE, MODEL_PARTITION
 
 FIELD = "firmware"  # of the manifest's `extra`
 MAX_RECORD_BYTES = 4096

@@ -181,7 +181,9 @@ def draft(
         "format": wanted.format,
         "files": files,
         "needs": {
-            "flash": max(flash, sum(file["size"] for file in files)),
+            "flash": wanted.firmware.size
+            if wanted.firmware
+            else max(flash, sum(file["size"] for file in files)),
             "ram": found.ram,
             "kernels": list(found.kernels),
             "runtime": found.runtime,

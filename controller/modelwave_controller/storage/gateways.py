@@ -91,11 +91,16 @@ def silencing(connection: Connection, names: Sequence[str]) -> dict[str, Down]:
 def down_with(connection: Connection, model: str, targets: Collection[str]) -> list[Down]:
     """Returns those that are offline and that devices of these targets with the model are behind,
     by name."""
-    query = select(devices.c.via, presence.c.at, func.count())
-    query = query.join(presence, presence.c.device == devices.c.via)
-    query = of_model(query, model).where(devices.c.via != "", ~presence.c.online)
-    query = query.where(devices.c.target.in_(targets)).group_by(devices.c.via, presence.c.at)
-    return [Down(*row) for row in connection.execute(query.order_by(devices.c.via))]
+    offline = _STATES.where(~presence.c.online)
+    down = rows_with(connection, offline, presence.c.device, names(connection))
+    since = {row.device: row.at for row in down}
+    # Not by the target, which most devices may have: "+" keeps SQLite from that index.
+    query = of_model(select(devices.c.via, func.count()), model).where(
+        devices.c.via != "", (devices.c.target + "").in_(targets)
+    )
+    query = query.group_by(devices.c.via)
+    found = rows_with(connection, query, devices.c.via, sorted(since))
+    return sorted(Down(name, since[name], number) for name, number in found)
 
 
 def _devices(connection: Connection, names: Sequence[str]) -> dict[str, int]:

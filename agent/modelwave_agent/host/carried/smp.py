@@ -224,7 +224,10 @@ class SmpCarrier(Carrier):
             raise CarrierError("SMP: the spare slot has another image than was sent")
         if not slots.is_pending:
             await session.ask(partial(ImageStatesWrite, hash=bytes.fromhex(wanted)))
-        return await self._reset(session, lambda now: not now.is_pending)
+        try:
+            return await self._reset(session, lambda now: not now.is_pending)
+        except CarrierError as error:
+            raise CarrierError(str(error), has_begun=True) from error
 
     async def _settle(self, session: Session) -> Slots:
         """Ends a trial, and one that is only pending, by resets. Without a trial there is none."""

@@ -1,10 +1,12 @@
 """Messages of our own SMP group, by which a firmware tells of its model (docs/mcuboot.md). The
 numbers are wire format. A firmware may send more fields than a gateway knows."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from smp import error, message
+
+from modelwave_shared import fields
 
 GROUP = 77  # in the range for users, from 64 on
 HEALTH, FACTS, RUN, OUTPUT, WINDOW, KEEP = range(6)
@@ -14,7 +16,18 @@ MAX_KERNELS = 64
 MAX_LATENCIES = 64
 _Size = Field(ge=0, le=1 << 40)
 _Count = Field(default=0, ge=0, le=1 << 31)
-_Text = Field(default="", max_length=MAX_TEXT)
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _kernel(name: str) -> str:
+    fields.token(name, "kernels")  # its error is a ValueError
+    return name
+
+
+_Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_printable)]
 
 
 class Failure(error.ErrorV1):
@@ -39,7 +52,7 @@ class HealthAnswer(message.ReadResponse, _Answer):
 
     _GROUP_ID, _COMMAND_ID = GROUP, HEALTH
     ok: bool
-    why: str = _Text
+    why: _Text = ""
     model: bytes = Field(default=b"", max_length=32)
 
 
@@ -55,7 +68,9 @@ class FactsAnswer(message.ReadResponse, _Answer):
     _GROUP_ID, _COMMAND_ID = GROUP, FACTS
     slot: int = _Size
     ram: int = _Size
-    kernels: list[str] = Field(default_factory=list, max_length=MAX_KERNELS)
+    kernels: list[Annotated[str, AfterValidator(_kernel)]] = Field(
+        default_factory=list, max_length=MAX_KERNELS
+    )
     all: int = Field(default=0, ge=0, le=256)
 
 
@@ -109,7 +124,7 @@ class WindowAnswer(message.WriteResponse, _Answer):
     failures: int = _Count
     labelled: int = _Count
     correct: int = _Count
-    why: str = _Text
+    why: _Text = ""
     us: list[int] = Field(default_factory=list, max_length=MAX_LATENCIES)
 
 

@@ -1,0 +1,108 @@
+"""SMP servers that answer what they like: each answer is CarrierError or a text, and all ends."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import cbor2
+import pytest
+
+pytest.importorskip("smpclient", reason="needs the extra relay")
+
+from smp.header import Header
+
+from modelwave_agent.host.carried.port import CarrierError
+from modelwave_agent.host.carried.smp import SmpCarrier
+from modelwave_agent.host.carried.smp_session import Patience
+from tests.agent.smp_board import Board, framed
+from tests.agent.smp_update import MANIFEST, Files, board
+from tests.agent.smp_wires import Wire, by_serial
+
+CASES = 120
+ODD = (None, True, -1, 0, 2**63, 1.5, "", "x" * 300, "\x1b[2J", b"", bytes(31), bytes(32), [], {})
+
+
+class Liar(Board):
+    """Says the truth to the first messages, and then changes answers."""
+
+    def __init__(self, drawn: random.Random, honest: int) -> None:
+        there = board()
+        self._drawn, self._honest, self._started = drawn, honest, False
+        super().__init__(there.primary, there.programs)
+        self._started = True
+
+    def answer(self, frame: bytes) -> bytes:
+        truth = super().answer(frame)
+        self._honest -= 1
+        if self._honest >= 0:
+            return truth
+        asked = Header.loads(frame[: Header.SIZE])
+        kind = self._drawn.randrange(4)
+        if kind == 0:
+            return self._drawn.randbytes(self._drawn.randrange(40))
+        if kind == 1:
+            at = self._drawn.randrange(len(truth))
+            return truth[:at] + self._drawn.randbytes(1) + truth[at + 1 :]
+        data = cbor2.loads(truth[Header.SIZE :])
+        place = data["images"][0] if kind == 2 and data.get("images") else data
+        if place:
+            place[self._drawn.choice(sorted(place))] = self._drawn.choice(ODD)
+        return framed(asked, data)
+
+
+def asks(carried: SmpCarrier, files: Files) -> list[Callable[[], Awaitable[object]]]:
+    new, old = files.named(files.new), files.named(files.old)
+    return [
+        carried.state,
+        lambda: carried.write(*new, lambda have, size: None),
+        lambda: carried.prove(str(files.golden), MANIFEST),
+        lambda: carried.healthy(0),
+        carried.confirm,
+        lambda: carried.back(*old),
+        carried.leave,
+        carried.observed,
+    ]
+
+
+def test_server_that_lies_is_an_error_and_nothing_else(tmp_path: Path) -> None:
+    drawn, files = random.Random(7), Files(tmp_path)
+
+    raised: list[str] = []
+
+    async def all_of_them() -> None:
+        for case in range(CASES):
+            carried = SmpCarrier(Wire(Liar(drawn, drawn.randrange(12))).line)
+            try:
+                await asks(carried, files)[case % 8]()
+            except CarrierError as error:
+                raised.append(str(error))
+
+    asyncio.run(all_of_them())
+    assert len(raised) > CASES // 4
+    assert all(said.isprintable() for said in raised)
+
+
+@pytest.mark.parametrize("noise", [b"\x06\x09" + b"A" * 200_000, b"\xff" * 3000])
+def test_port_that_floods_is_an_error_and_lets_others_run(noise: bytes) -> None:
+    async def life() -> int:
+        ran = 0
+
+        async def other() -> None:
+            nonlocal ran
+            while True:
+                ran += 1
+                await asyncio.sleep(0)
+
+        async with by_serial(board(), noise[:4000]) as address:
+            beside = asyncio.create_task(other())
+            carried = SmpCarrier.at(address, patience=Patience(answer=0.2, tries=2))
+            try:
+                await carried.state()
+            except CarrierError:
+                pass
+            finally:
+                beside.cancel()
+        return ran
+
+    assert asyncio.run(life()) > 5
