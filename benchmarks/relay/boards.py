@@ -6,7 +6,8 @@ The first line on stdin is a Work as JSON; the process ends when stdin does. Lin
 JSON, each with the moment `at` of the machine's steady clock:
 
     {"board": "b1", "what": "reported", "at": …}
-    {"board": "b1", "what": SHA256, "at": …}            this file is whole
+    {"board": "b1", "what": "asks SHA256", "at": …}     it asks for this file
+    {"board": "b1", "what": SHA256, "at": …}            the file is whole
     {"board": "b1", "what": "SUCCEEDED", "at": …}       the outcome that the broker acknowledged
 """
 
@@ -99,6 +100,7 @@ class Fetcher(SerialFetcher):
         self.name = name
 
     async def fetch(self, url: str, intake: Intake) -> None:
+        tell(self.name, f"asks {intake.sha256}")
         await super().fetch(url, intake)
         tell(self.name, intake.sha256)
 

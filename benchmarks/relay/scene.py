@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 MODEL, GATEWAY = "digits", "gw-1"
 LIMIT_SECONDS = 600
 END_SECONDS = 10
-FRAMES = 2  # that a board takes at once, as SerialLink's default has it
+USB_BAUD = 115_200  # what both ends are told of a wire without a limit
 
 
 class Scene:
@@ -97,7 +97,8 @@ class Scene:
 
 
 @contextlib.contextmanager
-def scene(folder: Path, number: int, baud: int) -> Iterator[Scene]:
+def scene(folder: Path, number: int, baud: int, frames: int) -> Iterator[Scene]:
+    """`frames`: that a board takes at once."""
     boards = [f"b{index}" for index in range(number)]
     with contextlib.ExitStack() as on:
         broker = on.enter_context(running(folder, folder, "broker", "--port", "0"))
@@ -113,7 +114,7 @@ def scene(folder: Path, number: int, baud: int) -> Iterator[Scene]:
         wires.mkdir()
         made.pids["wires"] = on.enter_context(_wires(wires, baud, boards))
         made.pids["relay"] = on.enter_context(_relay(folder, port, way, baud, boards))
-        made.pids["boards"] = on.enter_context(_boards(folder, made, baud))
+        made.pids["boards"] = on.enter_context(_boards(folder, made, baud, frames))
         made.wait("reported")
         wait_until(lambda: scalar(world, "select count(*) from devices") == number)
         yield made
@@ -159,7 +160,7 @@ def _relay(folder: Path, port: int, way: Door, baud: int, boards: list[str]) -> 
     lines += ["[files]", f'hosts = ["127.0.0.1:{way.port}"]']
     for board in boards:
         lines += ["[[board]]", f'device = "{board}"', f'port = "wires/{board}.gateway"']
-        lines += [f"baud = {baud}"] if baud else []
+        lines += [f"baud = {baud or USB_BAUD}"]
     config = folder / "relay.toml"
     config.write_text("\n".join(lines) + "\n")
     with (folder / "relay.log").open("wb") as log:
@@ -172,7 +173,7 @@ def _relay(folder: Path, port: int, way: Door, baud: int, boards: list[str]) -> 
 
 
 @contextlib.contextmanager
-def _boards(folder: Path, made: Scene, baud: int) -> Iterator[int]:
+def _boards(folder: Path, made: Scene, baud: int, frames: int) -> Iterator[int]:
     state = folder / "boards"
     state.mkdir()
     work = Work(
@@ -183,8 +184,8 @@ def _boards(folder: Path, made: Scene, baud: int) -> Iterator[int]:
         target=TARGET,
         model=MODEL,
         hosts=[f"127.0.0.1:{made.door.port}"],
-        baud=baud,
-        frames=FRAMES,
+        baud=baud or USB_BAUD,
+        frames=frames,
     )
     with _started("benchmarks.relay.boards") as process:
         assert process.stdin is not None

@@ -20,6 +20,7 @@ from benchmarks.scale.row import Row
 from modelwave_shared.words import SUCCEEDED
 
 BOARDS = 32
+FRAMES = 2  # that a board takes at once, if it does not say otherwise
 BAUD = 115_200
 MODEL_BYTES = 100_000
 GOAL = 1.15
@@ -27,19 +28,21 @@ CORE = 0.5  # of a core that the gateway may take meanwhile
 
 
 class Wave(NamedTuple):
-    """`processor`: seconds of relay, boards and wires; `requests`: for the model, at the file
+    """`seconds`: from the first order on; `fetching`: from the last board's request for the model
+    on; `processor`: seconds of relay, boards and wires; `requests`: for the model, at the file
     server."""
 
     seconds: float
+    fetching: float
     processor: dict[str, float]
     requests: int
 
 
-def wave(boards: int, baud: int) -> Wave:
+def wave(boards: int, baud: int, frames: int = FRAMES) -> Wave:
     model = os.urandom(MODEL_BYTES)
     with (
         tempfile.TemporaryDirectory(prefix="modelwave-relay-") as folder,
-        scene(Path(folder), boards, baud) as made,
+        scene(Path(folder), boards, baud, frames) as made,
     ):
         said = made.release(model)
         name = said["files"][0]["sha256"]
@@ -48,7 +51,8 @@ def wave(boards: int, baud: int) -> Wave:
         whole = made.wait(name)
         processor = {name: all - before[name] for name, all in made.cpu_seconds().items()}
         made.wait(SUCCEEDED)
-        return Wave(whole - made.ordered_at, processor, made.door.asked[name])
+        fetching = whole - made.wait(f"asks {name}")
+        return Wave(whole - made.ordered_at, fetching, processor, made.door.asked[name])
 
 
 def limit_seconds(baud: int) -> float:
