@@ -3,13 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from modelwave_agent.host.clock import HostClock
 from modelwave_agent.host.link import BrokerAddress
 from modelwave_agent.host.relay import keeper as module
+from modelwave_agent.host.relay import ports
 from modelwave_agent.host.relay.board_log import BoardLog
 from modelwave_agent.host.relay.config import MICROPYTHON, BoardConfig
 from modelwave_agent.host.relay.keeper import BoardKeeper
@@ -21,7 +24,7 @@ from modelwave_shared import topics
 from tests.agent.pty_boards import BAUD, PtyBoard
 from tests.agent.relay_fakes import Broker, Server
 
-pytest.importorskip("serial")
+list_ports = pytest.importorskip("serial.tools.list_ports")
 
 SECONDS = 30
 
@@ -147,6 +150,31 @@ def test_keeper_leaves_the_port_of_another_board_to_the_one_that_waits_for_it(
         assert world.keepers[1].is_online()
 
     run(monkeypatch, tmp_path, ("pico-1", "pico-2"), main)
+
+
+def test_board_is_found_by_its_usb_serial_number_whichever_path_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[SimpleNamespace] = []
+    monkeypatch.setattr(list_ports, "comports", lambda: found)
+    monkeypatch.setattr(ports, "LOOK_SECONDS", 0)
+
+    async def main(world: World) -> None:
+        board, keeper = world.boards[0], world.keepers[0]
+        keeper.board = replace(keeper.board, port="", usb_serial="E66")
+        for path in ("first", "second"):
+            board.path = tmp_path / path
+            board.plug_in()
+            found.append(SimpleNamespace(device=str(board.path), serial_number="E66"))
+            await board.start()
+            assert await board.connect() == [0, "", []]
+            dropped = asyncio.create_task(world.brokers[0].dropped())
+            await asyncio.sleep(0)
+            found.clear()
+            await board.unplug()
+            await dropped
+
+    run(monkeypatch, tmp_path, ("pico-1",), main)
 
 
 def test_board_that_does_not_read_holds_up_no_other(
