@@ -133,6 +133,16 @@ def test_devices_are_counted_by_target_and_release(world: World) -> None:
     assert scrape(world).of("devices_silent", "target") == {TARGET: 4}
 
 
+def test_gateways_that_are_offline_are_counted(world: World) -> None:
+    lead(world)
+    for device, via in zip(world.devices.values(), ("gw-1", "gw-2", "gw-2"), strict=False):
+        device.says = {"extra": {"via": via}}
+    for name, word in (("gw-1", b"online"), ("gw-2", b"offline"), ("gw-3", b"offline")):
+        world.inbox.put(topics.presence(FLEET, name), word)
+    world.hear(world.devices.values())
+    assert scrape(world).of("gateways_offline") == {(): 1}
+
+
 def test_who_is_online_is_not_told_while_no_service_receives(world: World) -> None:
     assert "modelwave_devices" in scrape(world).names
     assert "modelwave_devices_online" not in scrape(world).names

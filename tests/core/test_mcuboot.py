@@ -2,7 +2,7 @@
 
 import io
 
-from modelwave_shared import mcuboot
+from modelwave_shared import fit, mcuboot
 from modelwave_shared.mcuboot import ImageError
 from tests.core.mcuboot_images import IMGTOOL, PAYLOAD, PROTECTED, area, image, tlv
 
@@ -77,3 +77,14 @@ def test_tlvs_are_bounded():
     assert "no TLVs" in refused(body + area(b"", 0x6908))
     assert "no TLVs" in refused(body + b"\x07\x69\x03\x00")
     assert "cut off" in refused(body + b"\x07\x69\xff\xff" + tlv(0x40, b"") * 3)
+
+
+def test_only_a_board_with_the_boot_loader_takes_an_image():
+    has = {"flash": 9, "ram": 9, "accelerator": "", "kernels": None, "runtime_version": ""}
+    needs = {"flash": 1, "ram": 1, "accelerator": "", "kernels": [], "runtime": mcuboot.MCUBOOT}
+    assert fit.shortfalls(needs, dict(has, runtime="mcuboot")) == []
+    assert fit.shortfalls(needs, dict(has, runtime="tflite")) == [
+        "runtime: needs mcuboot, has tflite"
+    ]
+    needs["runtime"] = "tflite"
+    assert fit.shortfalls(needs, dict(has, runtime="mcuboot")) != []

@@ -67,7 +67,7 @@ def manifest_of(result: tuple[int, str, str]) -> dict[str, Any]:
 
 
 def test_image_is_released_with_the_model_that_was_found_in_it(
-    create: Create, home: Home, monkeypatch: pytest.MonkeyPatch
+    create: Create, home: Home, modelwave: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proven = []
 
@@ -92,6 +92,9 @@ def test_image_is_released_with_the_model_that_was_found_in_it(
     assert said["model"] == hashlib.sha256(V2).hexdigest()
     assert "that piece was proven" in " ".join(result[1].split())
     assert "NOT signed" in result[1]
+    code, shown, _ = modelwave("release", "show", "digits", "1")
+    assert code == 0
+    assert f"1.2.3+4, hash {said['hash']}"[:40] in shown
 
 
 def test_model_is_found_by_the_record_of_its_export(

@@ -86,6 +86,7 @@ WAYS = [
     ["device", "list", "--json", "--limit", "2"],
     ["device", "list", "--target", "rp2040"],
     ["device", "list", "--offline"],
+    ["device", "list", "--gateway", "gw-1"],
     ["device", "list", "--tag", "No"],
     ["device", "show", "d0"],
     ["device", "show", "d77"],

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from modelwave_controller.releases import heldout, latency_limit, model_signature, reliability
+from modelwave_controller.releases import (
+    firmware,
+    heldout,
+    latency_limit,
+    model_signature,
+    reliability,
+)
 from modelwave_controller.results.releases import Release
 from modelwave_controller.terminal import safe
 from modelwave_controller.trust.documents import Manifest, view
@@ -24,6 +30,7 @@ def release_facts(release: Release) -> list[tuple[str, object]]:
         ("target", manifest.target),
         ("sha256", release.sha256),
         *((file.role, f"{file.sha256}, {file.size:,} bytes") for file in manifest.files),
+        *firmware.of_manifest(document),
         ("needs flash", f"{needs.flash:,} bytes"),
         ("needs ram", f"{needs.ram:,} bytes (on a board in one piece)"),
         *_ram_from(document),

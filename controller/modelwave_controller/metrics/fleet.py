@@ -11,7 +11,7 @@ from modelwave_controller.metrics.series import gauge, gauges, largest
 from modelwave_controller.metrics.waiting import Waiting
 from modelwave_controller.operations.device_entries import silent_before
 from modelwave_controller.operations.health import Health, health
-from modelwave_controller.storage import clock, outbox, repairs, shares
+from modelwave_controller.storage import clock, gateways, outbox, repairs, shares
 
 MAX_REPAIRS = 10_000  # devices that are counted
 
@@ -33,6 +33,9 @@ class Fleet:
         text = "How long the oldest of them has waited, as this process has seen."
         yield gauge("outbox_oldest_seconds", text, self._waiting.oldest(connection, steady))
         yield from _repairs(connection)
+        if found.up_to_date:
+            text = "Gateways that devices are reached through and that are offline."
+            yield gauge("gateways_offline", text, gateways.offline(connection))
         self._census.step(connection, silent_before(clocks.seconds), now)
         if self._census.newest is not None:
             yield from _devices(self._census.newest, found.up_to_date)

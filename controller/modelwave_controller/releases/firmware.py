@@ -9,7 +9,7 @@ The operator names them by the .tflite, or by the record that the export has lef
 (NAME_model.json)."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,6 +89,18 @@ class Firmware:
             f"the model with sha256 {self.model}, {self.model_size:,} bytes, is in it at byte "
             f"{self.at:,}; that piece was proven",
         ]
+
+
+def of_manifest(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns (name, value) pairs of the image that a manifest describes, [] if it has none."""
+    found = document.get("extra", {}).get(FIELD)
+    if not isinstance(found, dict) or not isinstance(found.get("version"), str):
+        return []
+    place = f"{found.get('model')}, {found.get('model_size')} bytes at byte {found.get('at')}"
+    return [
+        ("MCUboot image", f"{found['version']}, hash {found.get('hash')}"),
+        ("model in it", place),
+    ]
 
 
 def is_of(format_: str) -> bool:

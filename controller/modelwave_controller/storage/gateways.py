@@ -6,7 +6,7 @@ reports nothing: only its presence is stored, as that of any name.
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, exists, func, literal_column, select, text
 
 from modelwave_controller.storage.chunks import rows_with
 from modelwave_controller.storage.devices import of_model
@@ -15,7 +15,11 @@ from modelwave_controller.trust.documents import Report
 from modelwave_shared import fields
 from modelwave_shared.errors import DocumentError
 
-MAX_GATEWAYS = 1000  # that are shown: each device could name another one
+# As the index devices_by_gateway has it.
+_BEHIND_ONE = devices.c.via != literal_column("''")
+
+NO_LIMIT = 10**9
+MAX_GATEWAYS = 1000  # that are shown or counted: each device could name another one
 
 
 class Gateway(NamedTuple):
@@ -63,13 +67,19 @@ def of(connection: Connection, names: Sequence[str]) -> dict[str, Gateway]:
 
 def every(connection: Connection, limit: int = MAX_GATEWAYS) -> list[Gateway]:
     """Returns those that a device is reached through, at most `limit`."""
-    names = connection.scalars(_NAMES.order_by(devices.c.via).limit(limit)).all()
-    return list(of(connection, names).values())
+    return list(of(connection, names(connection, limit)).values())
 
 
-def names(connection: Connection) -> list[str]:
-    """Returns the names of those that a device is reached through."""
-    return list(connection.scalars(_NAMES))
+def names(connection: Connection, limit: int = NO_LIMIT) -> list[str]:
+    """Returns the names of those that a device is reached through, the first `limit` of them."""
+    return list(connection.scalars(_NAMES, {"number": limit}))
+
+
+def offline(connection: Connection, limit: int = MAX_GATEWAYS) -> int:
+    """Returns how many of those that a device is reached through are offline; only the first
+    `limit` are looked at."""
+    query = _STATES.where(~presence.c.online)
+    return len([*rows_with(connection, query, presence.c.device, names(connection, limit))])
 
 
 def is_heard(connection: Connection, name: str) -> bool:
@@ -83,7 +93,7 @@ def silencing(connection: Connection, names: Sequence[str]) -> dict[str, Down]:
     is_online = exists().where(own.c.device == devices.c.device, own.c.online)
     query = select(devices.c.device, devices.c.via, presence.c.at)
     query = query.join(presence, presence.c.device == devices.c.via)
-    query = query.where(devices.c.via != "", ~presence.c.online, ~is_online)
+    query = query.where(_BEHIND_ONE, ~presence.c.online, ~is_online)
     rows = rows_with(connection, query, devices.c.device, names)
     return {device: Down(via, at, 1) for device, via, at in rows}
 
@@ -96,7 +106,7 @@ def down_with(connection: Connection, model: str, targets: Collection[str]) -> l
     since = {row.device: row.at for row in down}
     # Not by the target, which most devices may have: "+" keeps SQLite from that index.
     query = of_model(select(devices.c.via, func.count()), model).where(
-        devices.c.via != "", (devices.c.target + "").in_(targets)
+        _BEHIND_ONE, (devices.c.target + "").in_(targets)
     )
     query = query.group_by(devices.c.via)
     found = rows_with(connection, query, devices.c.via, sorted(since))
@@ -104,9 +114,14 @@ def down_with(connection: Connection, model: str, targets: Collection[str]) -> l
 
 
 def _devices(connection: Connection, names: Sequence[str]) -> dict[str, int]:
-    query = select(devices.c.via, func.count()).where(devices.c.via != "").group_by(devices.c.via)
+    query = select(devices.c.via, func.count()).where(_BEHIND_ONE).group_by(devices.c.via)
     return dict(map(tuple, rows_with(connection, query, devices.c.via, names)))
 
 
 _STATES = select(presence.c.device, presence.c.online, presence.c.at)
-_NAMES = select(devices.c.via).where(devices.c.via != "").distinct()
+# From one to the next by the index: both databases would go through all devices for DISTINCT.
+_NAMES = text(
+    "WITH RECURSIVE found(via) AS (SELECT min(via) FROM devices WHERE via <> '' UNION ALL "
+    "SELECT (SELECT min(via) FROM devices WHERE via <> '' AND via > found.via) FROM found "
+    "WHERE found.via IS NOT NULL) SELECT via FROM found WHERE via IS NOT NULL LIMIT :number"
+)
