@@ -1,6 +1,6 @@
-"""What one board gets of a file of 100 KB a second, by the baud rate of its wire and the frames that
-it takes at once: the table in docs/relay.md. "USB" is a wire without a limit: what is between two
-processes of this machine. What a board's own processor and flash take is in none of them."""
+"""What one board gets of a file of 100 KB a second, by the baud rate of its wire and the frames
+that it takes at once: the table in docs/relay.md. "USB" is a wire without a limit: what is between
+two processes of this machine. What a board's own processor and flash take is in none of them."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
