@@ -60,7 +60,7 @@ def troubles(gateways: Sequence[Gateway]) -> list[tuple[str, str]]:
         for one in gateways
         if one.online is False
     ]
-    unheard = [one for one in gateways if not one.since]
+    unheard = [one for one in gateways if not one.since and one.devices]
     if unheard:
         number = sum(one.devices for one in unheard)
         names = listed([one.gateway for one in unheard])

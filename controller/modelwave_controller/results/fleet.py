@@ -83,4 +83,4 @@ class Fleet:
     in_doubt: list[str]  # devices whose newest report is not proven
     warnings: list[str]  # about its roots and its settings
     unproven: list[str]  # names in which something came within a day that was not proven
-    gateways: list[Gateway] = field(default_factory=list)  # that devices are reached through
+    gateways: list[Gateway] = field(default_factory=list)  # enrolled, or named by devices

@@ -55,8 +55,7 @@ def of(connection: Connection, names: Sequence[str]) -> dict[str, Gateway]:
     """Returns those of these names that a device is reached through, or that are enrolled as
     gateways."""
     counts = _devices(connection, names)
-    its = select(enrolled.c.device).where(enrolled.c.target == "", enrolled.c.generation > 0)
-    known = {row.device for row in rows_with(connection, its, enrolled.c.device, names)}
+    known = {row.device for row in rows_with(connection, _ENROLLED, enrolled.c.device, names)}
     found = sorted({*counts, *known})
     states = {row.device: row for row in rows_with(connection, _STATES, presence.c.device, found)}
     return {
@@ -66,8 +65,11 @@ def of(connection: Connection, names: Sequence[str]) -> dict[str, Gateway]:
 
 
 def every(connection: Connection, limit: int = MAX_GATEWAYS) -> list[Gateway]:
-    """Returns those that a device is reached through, at most `limit`."""
-    return list(of(connection, names(connection, limit)).values())
+    """Returns those that a device is reached through, at most `limit`, and those that are enrolled
+    and not revoked, at most as many."""
+    own = _ENROLLED.where(enrolled.c.revoked_at == 0).order_by(enrolled.c.device).limit(limit)
+    found = {*names(connection, limit), *connection.scalars(own)}
+    return list(of(connection, sorted(found)).values())
 
 
 def names(connection: Connection, limit: int = NO_LIMIT) -> list[str]:
@@ -118,6 +120,7 @@ def _devices(connection: Connection, names: Sequence[str]) -> dict[str, int]:
     return dict(map(tuple, rows_with(connection, query, devices.c.via, names)))
 
 
+_ENROLLED = select(enrolled.c.device).where(enrolled.c.target == "", enrolled.c.generation > 0)
 _STATES = select(presence.c.device, presence.c.online, presence.c.at)
 # From one to the next by the index: both databases would go through all devices for DISTINCT.
 _NAMES = text(

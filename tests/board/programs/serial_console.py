@@ -1,7 +1,7 @@
 """A board whose console is the wire to a gateway: it publishes, gets a message and a file, and
 prints in between.
 
-    micropython -X heapsize=96k serial_console.py CONFIG.json
+    micropython -X heapsize=112k serial_console.py CONFIG.json
 
 CONFIG.json: {path: what stands before sys.path, file: [sha256, size], topic: whose message it
 takes}. It publishes "done", with what it got: the message and the file's sha256.
@@ -18,6 +18,7 @@ import asyncio  # noqa: E402
 import gc  # noqa: E402
 import hashlib  # noqa: E402
 
+import modelwave_agent.board.garbage  # noqa: E402, F401  first, as in the agent
 from modelwave_agent.board.serial_fetcher import SerialFetcher  # noqa: E402
 from modelwave_agent.board.serial_link import SerialLink  # noqa: E402
 from modelwave_agent.board.serial_stream import ConsoleStream  # noqa: E402

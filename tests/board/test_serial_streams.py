@@ -1,4 +1,4 @@
-"""The console of a real MicroPython, on a pseudoterminal, as the wire to a gateway."""
+"""The streams of a wire on a real MicroPython: its console on a pseudoterminal, and a UART."""
 
 import asyncio
 import hashlib
@@ -78,10 +78,11 @@ def test_console_carries_messages_files_and_text(tmp_path, compiled):
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
     program = PROGRAMS / "serial_console.py"
-    command = micropython.command(program, tmp_path / "config.json", heap="96k")
+    command = micropython.command(program, tmp_path / "config.json", heap="112k")  # 80k does
     gateway, status = asyncio.run(served(command, broker))
     said = b"".join(gateway.said).decode()
     published = dict(broker.published)
+    assert "done" in published, (said, gateway.line.ended, status)
     assert json.loads(published["done"]) == {
         "payload": "an order " * 500,
         "sha256": SHA256.hexdigest(),
@@ -90,3 +91,8 @@ def test_console_carries_messages_files_and_text(tmp_path, compiled):
     assert "connected by way of gw-1" in said
     assert "of a download" in said
     assert (broker.wills, gateway.problems, status) == (0, [], 0)
+
+
+def test_uart_carries_messages_through_small_buffers(tmp_path):
+    done = micropython.run(tmp_path, PROGRAMS / "serial_uart.py", heap="1m")
+    assert done.stdout.splitlines()[-1] == "1 passed, 0 failed", done.stdout + done.stderr
