@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo page check test test-long sweep heal trust api boards-sweep lint bench scale outage retained fit models board footprint judge docs clean
+.PHONY: help setup demo page check test test-long sweep heal trust api relay boards-sweep lint bench scale outage retained fit models board footprint judge docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ judge: $(STAMP) ## what the judge does to good and bad releases, as tables; TABL
 
 api: $(STAMP) ## every sweep of the API's tests, then what API, page and files cost, as a table; MEASURE="readers" for some
 	$(BIN)/python -m benchmarks.api $(MEASURE) $(if $(LONG),--long)
+
+relay: $(STAMP) ## every sweep of gateways, wires and boards, then a wave through one gateway; MEASURE="wave" for some
+	$(BIN)/python -m benchmarks.relay $(MEASURE)
 
 boards-sweep: $(STAMP) ## power cut at every write of a board's flash, as a table; SCENARIO=new-agent FS=fat MODE=half for some, RESULTS=file to go on
 	$(BIN)/python -m tests.board.sweep $(if $(FS),--fs $(FS)) $(if $(SCENARIO),--scenario $(SCENARIO)) \

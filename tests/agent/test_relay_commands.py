@@ -53,6 +53,20 @@ def test_check_shows_where_each_board_is_and_which_numbers_are_no_board(
     assert lines[5] == '  no board: usb_serial = "A1B" is plugged in at /dev/ttyACM1'
 
 
+def test_check_shows_what_is_plugged_in_before_there_is_a_board(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text(TEXT[: TEXT.index("[[board]]")])
+    plugged = [SimpleNamespace(device="/dev/ttyACM0", serial_number="E66")]
+    monkeypatch.setattr(list_ports, "comports", lambda: plugged)
+    assert run(["relay-check", "--config", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3:] == [
+        "  no boards: give each a table [[board]], as relay.toml.example shows",
+        '  no board: usb_serial = "E66" is plugged in at /dev/ttyACM0',
+    ]
+
+
 def test_wrong_settings_are_told(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path.write_text(TEXT.replace('"gw-1"', '"GW"'))
     for command in ("relay", "relay-check", "relay-status"):

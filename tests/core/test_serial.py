@@ -235,6 +235,20 @@ def test_more_bytes_than_signed_are_not_written():
     assert intake.data == DATA[:970]
 
 
+def test_end_that_comes_together_with_the_last_bytes_is_no_problem():
+    world, intake = World(), Intake()
+    take = world.fetcher.take
+
+    def take_and_end(message, values):
+        take(message, values)
+        if intake.offset == intake.wanted:
+            take(messages.FETCHED, [values[0], 0, ""])
+
+    world.fetcher.take = take_and_end
+    world.run(world.fetcher.fetch(URL, intake))
+    assert intake.data == DATA
+
+
 def test_download_goes_on_after_a_lost_connection():
     world, intake = World(), Intake()
 

@@ -109,6 +109,7 @@ class SerialFetcher(Fetcher):
         else:
             _, retry_after, problem = values
             self.intake = None
-            problem = problem or "the file of the gateway ends at byte %d" % intake.offset
-            self.problem = FetchError(problem, retry_after)
+            if problem or intake.offset < intake.wanted:
+                problem = problem or "the file of the gateway ends at byte %d" % intake.offset
+                self.problem = FetchError(problem, retry_after)
         self.came.set()

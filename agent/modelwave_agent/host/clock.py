@@ -45,7 +45,8 @@ class HostClock(ports.Clock):
 
     async def wait(self, event: asyncio.Event, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await event.wait()
         return event.is_set()
 
 

@@ -40,6 +40,8 @@ def check(config: Path) -> int:
     print(f"gateway {settings.gateway}, fleet {settings.fleet}")
     print(f"broker {settings.broker.described}, state in {settings.state}")
     print(f"files from {', '.join(settings.file_hosts) or 'the controller, in blocks'}")
+    if not settings.boards:
+        print("  no boards: give each a table [[board]], as relay.toml.example shows")
     for board in settings.boards:
         path = board.port if board.port and Path(board.port).exists() else usb.get(board.usb_serial)
         there = f"plugged in at {path}" if path else "not plugged in"
