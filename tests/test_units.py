@@ -32,6 +32,14 @@ def test_agent_and_gateway_are_started_as_they_are_meant(unit: int, command: obj
     assert daemon._parser().parse_args(words).command is command
 
 
+def test_agent_and_gateway_of_one_machine_have_folders_of_their_own() -> None:
+    """`device enrol` writes a root.json and a password for each."""
+    units = [(ROOT / UNITS[number]).read_text() for number in (0, 2)]
+    found = [re.findall(r"^ExecStart=.* --config (\S+)", unit, flags=re.M) for unit in units]
+    folders = [Path(config).parent for [config] in found]
+    assert folders[0] != folders[1]
+
+
 @needs_systemd
 @pytest.mark.parametrize("unit", UNITS)
 def test_unit_is_exposed_little(unit: str) -> None:
