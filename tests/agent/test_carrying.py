@@ -123,9 +123,10 @@ def test_a_board_that_is_unplugged_is_told_and_no_command_runs(tmp_path, world, 
     def is_missed():
         return any("tty is not plugged in" in report["refused"] for report in world.reports)
 
-    asyncio.run(until(carried, is_missed))
+    asyncio.run(until(carried, lambda: is_missed() and not carried.is_online()))
     assert not (tmp_path / "said").exists()
     (tmp_path / "tty").touch()
+    asyncio.run(until(carried, carried.is_online))
     asyncio.run(until(carried, lambda: (tmp_path / "flash").read_bytes() == MODEL))
 
 

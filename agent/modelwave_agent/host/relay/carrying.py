@@ -61,8 +61,11 @@ class CarriedBoard:
         self._path = ""  # of its device, while it is plugged in
 
     def is_online(self) -> bool:
-        """Returns whether its agent is connected to the broker."""
-        return self.agent is not None and self.agent.connected.is_set()
+        """Returns whether the board answers, and its agent is connected to the broker."""
+        agent = self.agent
+        if agent is None or not agent.connected.is_set():
+            return False
+        return not any(board.problem for board in agent.boards.values())
 
     async def run(self) -> None:
         while True:
