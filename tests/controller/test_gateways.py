@@ -117,6 +117,21 @@ def test_a_board_that_is_online_all_the_same_has_no_such_reason(world: World, ru
     assert "gw-1, offline since" in run("device", "show", "d1").out
 
 
+@pytest.mark.parametrize("told", ["the board: no answer", "the board runs another file: no answer"])
+def test_what_a_gateway_says_of_a_board_without_an_agent_is_no_refusal(
+    world: World, run: Run, told: str
+) -> None:
+    world.devices["d1"].says = {"extra": {"via": "gw-1"}, "refused": told}
+    world.devices["d2"].says = {"extra": {"via": "gw-1"}, "refused": "sequence: it is older"}
+    world.hear([world.devices["d1"], world.devices["d2"]])
+    found = entries(run, "--trouble")
+    assert (found["d1"]["trouble"], found["d2"]["trouble"]) == (told, "refused a message")
+    shown = run("device", "show", "d1").out
+    assert told in shown
+    assert "refusal" not in shown
+    assert "last refusal" in run("device", "show", "d2").out
+
+
 def test_silent_boards_have_the_reason_too(world: World, run: Run) -> None:
     goes_down(world, "gw-1")
     world.now += 2 * SILENT_SECONDS

@@ -149,4 +149,6 @@ def _trouble(entry: Entry, now: float) -> str:
             return f"{model['model']}: {model['outcome']}{reason}"
     if entry.get("view") in VIEW_TROUBLES:
         return VIEW_TROUBLES[entry["view"]]
+    if told := gateway_words.of_its_board(entry):
+        return told
     return "refused a message" if entry.get("refused") else ""

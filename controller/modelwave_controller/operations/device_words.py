@@ -93,7 +93,8 @@ def facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
                 )
             )
         if device["refused"]:
-            rows.append(("last refusal", device["refused"]))
+            is_board = gateway_words.of_its_board(device)
+            rows.append(("board" if is_board else "last refusal", device["refused"]))
         if device["stale"]:
             rows.append(
                 (

@@ -36,6 +36,13 @@ def why(device: dict[str, Any]) -> str:
     return its(device["via"], device["gateway"]["since"])
 
 
+def of_its_board(device: dict[str, Any]) -> str:
+    """Returns what a gateway says of a board that has no agent: the agent's words for that are in
+    carried/keeper.py. "" if that is nothing, or if the device refused a message."""
+    told = str(device.get("refused") or "")
+    return told if device.get("via") and told.startswith(("the board: ", "the board runs ")) else ""
+
+
 def of(device: dict[str, Any]) -> str:
     """Returns the gateway of a device, and how that is; "" if it has none."""
     name: str = device.get("via", "")
