@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from modelwave_agent.ports import BrokerLink, Clock
 
+DENIED = "the broker denied a subscription: this user may not read "
 PAUSES = (1, 2, 4, 8)  # seconds before those that were denied are asked for again
 
 
@@ -24,4 +25,4 @@ async def subscribe(link: "BrokerLink", clock: "Clock", topics: "list[str]") -> 
         for topic in asked:  # one at a time: the broker may need seconds for each
             left += await link.denied([topic])
     if left:
-        raise LinkLost("the broker denied a subscription: this user may not read %s" % left[0])
+        raise LinkLost(DENIED + left[0])

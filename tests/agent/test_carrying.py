@@ -130,6 +130,19 @@ def test_a_board_that_is_unplugged_is_told_and_no_command_runs(tmp_path, world, 
     asyncio.run(until(carried, lambda: (tmp_path / "flash").read_bytes() == MODEL))
 
 
+def test_what_the_broker_does_not_let_a_board_read_is_told(world, carried, monkeypatch, caplog):
+    """As when relay.toml names another target than the one that the board was enrolled with."""
+
+    async def denied(link, topics):
+        return [topic for topic in topics if "/desired/" in topic]
+
+    monkeypatch.setattr(FakeLink, "denied", denied)
+    asyncio.run(until(carried, lambda: caplog.messages))
+    (told,) = caplog.messages[:1]
+    assert told.startswith("pi-1: the broker denied a subscription: this user may not read ")
+    assert told.endswith(f"{TOPIC}; is it enrolled with this target and model?")
+
+
 def test_a_fault_of_the_gateway_begins_anew(world, carried, monkeypatch):
     made = carried.made
     faults = [OSError("no space"), ZeroDivisionError()]

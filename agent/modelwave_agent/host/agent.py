@@ -44,7 +44,7 @@ from modelwave_agent.host.hooks import CommandHooks, MayUpdate
 from modelwave_agent.host.http import HostHttpFetcher
 from modelwave_agent.host.link import PahoLink
 from modelwave_agent.host.lock import locked, showing
-from modelwave_agent.host.log import Changes, logger
+from modelwave_agent.host.log import Changes, denials_told, logger
 from modelwave_agent.host.maintenance import MaintenanceGate
 from modelwave_agent.host.offers import HostPorts, reported
 from modelwave_agent.host.patcher import HostPatcher
@@ -475,6 +475,10 @@ class _ReportingAgent(Agent):
 
     runtimes: DeviceRuntimes
     platform: "dict[str, str]" = {}  # what a release of the agent may need, if it updates itself
+
+    async def _subscribe(self) -> None:
+        with denials_told():
+            await super()._subscribe()
 
     def note(self, problem: str) -> None:
         if problem:

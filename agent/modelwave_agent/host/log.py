@@ -2,10 +2,12 @@
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
+from modelwave_agent.required_topics import DENIED
 from modelwave_agent.update import Update
 
 
@@ -18,6 +20,18 @@ class _GuardedLogger(logging.LoggerAdapter[logging.Logger]):
 
 
 logger = _GuardedLogger(logging.getLogger("modelwave_agent"), {})
+
+
+@contextlib.contextmanager
+def denials_told(whose: str = "") -> Iterator[None]:
+    """Logs it if the broker denies what the agent cannot do without; of a lost connection the link
+    tells. `whose`: as in Changes."""
+    try:
+        yield
+    except LinkLost as error:
+        if str(error).startswith(DENIED):
+            logger.warning("%s%s; is it enrolled with this target and model?", whose, error)
+        raise
 
 
 class Changes:

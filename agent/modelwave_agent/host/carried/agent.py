@@ -11,7 +11,7 @@ from modelwave_agent import own_bank
 from modelwave_agent.host.carried.hooks import CarrierHooks
 from modelwave_agent.host.carried.keeper import Keeper
 from modelwave_agent.host.carried.ports import CarrierPorts
-from modelwave_agent.host.log import Changes, logger
+from modelwave_agent.host.log import Changes, denials_told, logger
 from modelwave_agent.host.maintenance import MaintenanceGate
 from modelwave_agent.journal import Journal
 from modelwave_agent.ports import BrokerLink, Clock
@@ -93,6 +93,10 @@ class CarriedAgent(Agent):
     def poke(self) -> None:
         """Makes the agent ask the board at once: it was plugged in."""
         self.keeper.poke()
+
+    async def _subscribe(self) -> None:
+        with denials_told(f"{self.device.name}: "):
+            await super()._subscribe()
 
     def note(self, problem: str) -> None:
         if problem:
