@@ -51,21 +51,18 @@ class Intake:
         self.digest.update(data)
         self.offset += len(data)
         if self.offset >= 2 * self.synced:
-            self._sync()
+            sync(self.file)
+            self.synced = self.offset
+            if not self.is_named:
+                sync_name(self.path)
+                self.is_named = True
 
     def close(self) -> None:
         """Syncs and closes the file."""
         try:
-            self._sync()
+            sync(self.file)
         finally:
             self.file.close()
-
-    def _sync(self) -> None:
-        sync(self.file)
-        self.synced = self.offset
-        if not self.is_named:
-            sync_name(self.path)
-            self.is_named = True
 
     def matches(self) -> bool:
         """Whether the file is complete and as it was signed. Call it once, at the end."""

@@ -137,11 +137,22 @@ def _settle(file: "IO[bytes]") -> None:
 
 
 def _create(path: str, size: int) -> None:
-    with open(path, "wb") as file:
-        for _ in range(size // _PIECE_BYTES):
-            file.write(bytes(_PIECE_BYTES))
-        sync(file)
-    sync_name(path)
+    try:
+        with open(path, "wb") as file:
+            for _ in range(size // _PIECE_BYTES):
+                file.write(bytes(_PIECE_BYTES))
+            sync(file)
+        sync_name(path)
+    except OSError:
+        _remove(path)  # else it would be taken for one that is on the medium
+        raise
+
+
+def _remove(path: str) -> None:
+    try:
+        os.remove(path)
+    except OSError:
+        pass
 
 
 def file_length(path: str) -> int:

@@ -275,6 +275,7 @@ def test_a_board_with_mcuboot_is_at_a_port_or_an_address(tmp_path: Path) -> None
     assert board.carried is not None
     assert board.carried.smp is not None
     assert (board.carried.smp.address, board.carried.smp.image) == ("udp://192.0.2.7:1337", 1)
-    for address in ("192.0.2.7", "udp://:1", "udp://a:b", "ble://"):
+    ports = ("udp://a:b", "udp://a:0", "udp://a:65536", "udp://a:\u0663")
+    for address in ("192.0.2.7", "udp://:1", *ports, "ble://"):
         with pytest.raises(ConfigError, match="address: give"):
             read(tmp_path, SMP + f'address = "{address}"\n')

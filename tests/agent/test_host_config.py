@@ -371,7 +371,7 @@ def test_wrong_report_key_is_refused_and_not_told(folder, data):
 
 def test_missing_report_key_is_refused(folder):
     said = problem(folder, 'report_key_file = "report.key"\n' + LEAST)
-    assert said == f"{folder}/report.key: No such file or directory"
+    assert said == f"report_key_file: {folder}/report.key: No such file or directory"
 
 
 def test_certificate_of_the_device_is_found(folder):

@@ -107,13 +107,14 @@ def test_hosts_of_files_come_from_the_file_else_from_the_root(folder: Path) -> N
         (SECOND + 'usb_serial = ""', "board 'pico-2': usb_serial: give the number"),
         (
             SECOND + 'port = "/dev/a"\npassword_file = "none"',
-            "{folder}/none: No such file or directory",
+            "board 'pico-2': password_file: {folder}/none: No such file or directory",
         ),
         ('[[board]]\nport = "/dev/a"', "board 'number 2': device: missing"),
         ('[[board]]\ndevice = "A"\nport = "/dev/a"', "board 'A': device: "),
         ('[[board]]\ndevice = "gw-1"\nport = "/dev/a"', "device: 'gw-1' is named twice"),
         ('[[board]]\ndevice = "pico-1"\nport = "/dev/a"', "device: 'pico-1' is named twice"),
         ("[files]\nkeep_bytes = -1", "files.keep_bytes: give bytes"),
+        (f"[files]\nkeep_bytes = {'9' * 5000}", "not TOML: Exceeds the limit"),
     ],
 )
 def test_errors_name_the_board_and_the_key(folder: Path, more: str, told: str) -> None:

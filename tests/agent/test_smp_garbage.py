@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import cbor2
@@ -12,9 +13,10 @@ pytest.importorskip("smpclient", reason="needs the extra relay")
 
 from smp.header import Header
 
+from modelwave_agent.host.carried import smp_messages
 from modelwave_agent.host.carried.port import CarrierError
 from modelwave_agent.host.carried.smp import SmpCarrier
-from modelwave_agent.host.carried.smp_session import Patience
+from modelwave_agent.host.carried.smp_session import Patience, Session
 from tests.agent.smp_board import Board, framed
 from tests.agent.smp_update import MANIFEST, Files, board
 from tests.agent.smp_wires import Wire, by_serial
@@ -81,6 +83,37 @@ def test_server_that_lies_is_an_error_and_nothing_else(tmp_path: Path) -> None:
     asyncio.run(all_of_them())
     assert len(raised) > CASES // 4
     assert all(said.isprintable() for said in raised)
+
+
+class Numbers(Board):
+    """Answers with this CBOR for a number."""
+
+    def __init__(self, number: bytes) -> None:
+        there = board()
+        self._number = number
+        super().__init__(there.primary, there.programs)
+
+    def answer(self, frame: bytes) -> bytes:
+        body = b"\xa1" + cbor2.dumps("off") + self._number
+        head = framed(Header.loads(frame[: Header.SIZE]), {})
+        return head[:2] + len(body).to_bytes(2, "big") + head[4 : Header.SIZE] + body
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        cbor2.dumps(cbor2.CBORTag(4, [10**5, 1])),  # 10 ** 10 ** 5; more takes all memory and time
+        cbor2.dumps(2**64),
+        b"\x9f\x44abcd" + cbor2.dumps({1.5: [None, "x" * 300, 2**40]}) + b"\xc1\x01\xff",
+    ],
+)
+def test_number_that_is_to_be_calculated_is_none(number: bytes) -> None:
+    async def life() -> None:
+        session = Session(Wire(Numbers(number)), Patience(tries=1))
+        with pytest.raises(CarrierError, match="it has a tag"):
+            await session.ask(partial(smp_messages.Run, n=0, len=1, off=0, data=b"x"))
+
+    asyncio.run(life())
 
 
 @pytest.mark.parametrize("noise", [b"\x06\x09" + b"A" * 200_000, b"\xff" * 3000])

@@ -1,7 +1,5 @@
-"""The carrier against the real MCUboot and Zephyr's real SMP server, in QEMU (zephyr_board.py).
-
-MODELWAVE_LONG=1 cuts the power of board or gateway at each message of an update but the upload's
-many, an ordinary run does one update with one of each."""
+"""The carrier against the real MCUboot and Zephyr's real SMP server, in QEMU (zephyr_board.py): a
+gateway's and a board's power cut among it. Those at each message are in test_smp_cuts.py."""
 
 import asyncio
 import os
@@ -14,7 +12,6 @@ import pytest
 
 pytest.importorskip("smpclient", reason="needs the extra relay")
 
-from modelwave_agent.host.carried.port import CarrierError
 from modelwave_agent.host.carried.smp import SmpCarrier
 from tests.agent.smp_wires import GatewayCut
 from tests.agent.zephyr_board import IMAGE, ZephyrBoard, missing, with_version
@@ -103,43 +100,3 @@ def test_image_that_the_real_boot_loader_refuses_never_runs() -> None:
             assert await there.runs() == ("old", True)
 
     asyncio.run(life())
-
-
-@pytest.mark.skipif(not LONG, reason="MODELWAVE_LONG=1 does it")
-def test_power_cut_at_each_message_with_the_real_boot_loader() -> None:
-    """From the upload's last message on: the others are alike."""
-
-    async def update(there: World) -> None:
-        for _ in range(6):
-            try:
-                assert await there.write() == ""
-                if await there.runs() == ("new", False):
-                    await there.carrier.confirm()
-                if await there.runs() == ("new", True):
-                    return
-            except (CarrierError, GatewayCut):
-                continue
-        raise AssertionError("the update does not end")
-
-    async def life() -> int:
-        async with world() as there:
-            board, count = there.board, 0
-            await update(there)
-            last = board.n
-            await there.carrier.back(str(there.old), "")
-            started = board.n
-            await update(there)
-            messages, tail = board.n - started, 16
-            assert last > messages - 50
-            for before in range(messages - tail, messages):
-                for kind in ("before", "after", "gateway"):
-                    await there.carrier.back(str(there.old), "")
-                    board.cut_at(board.n + before, kind)
-                    await update(there)
-                    board.cut_at(0, "")
-                    await board.power_cut()
-                    assert await there.runs() == ("new", True), (before, kind)
-                    count += 1
-            return count
-
-    print(f"SMP, real boot loader: {asyncio.run(life())} cases, 0 bad")

@@ -43,6 +43,7 @@ def run(module_name):
                 failed += failure(module_name + "." + name, error)
             gc.collect()
     del sys.modules[full_name]
+    delattr(sys.modules["tests.core"], module_name)  # else the package keeps it in memory
     return passed, failed
 
 

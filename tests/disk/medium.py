@@ -73,6 +73,7 @@ class Disk:
         self.base: dict[int, Any] = {TOP: {}}
         self.pending: list[Change] = []
         self.room = 1 << 30
+        self.is_hopeless = False  # an error of it stays
         self.is_off = False  # the power is: nothing is changed any more
         self.skips: Callable[[], bool] = bool  # whether the sync that is asked for is left out
         self.refuse: Callable[[str], None] = lambda kind: None

@@ -1,6 +1,7 @@
 """What happens on the device of the sweep: each scene begins with a whole disk, and has an end that
 is reached whatever a power cut leaves."""
 
+import random
 from collections.abc import Awaitable, Callable
 from functools import cache
 from types import SimpleNamespace
@@ -211,6 +212,27 @@ SCENES = {
         ),
     )
 }
+
+
+def history(seed: int) -> Scene:
+    """A scene at random: releases that a device has taken, and an order for one more."""
+    rng = random.Random(seed)
+    good = (OLD, GOOD, LARGE, LAST)
+    before = [rng.choice(good)]
+    while rng.random() < 0.6:
+        before.append(rng.choice([one for one in good if one is not before[-1]]))
+    release, runs = rng.choice((*good, BAD)), before[-1].document["release"]
+    seq, is_beside = len(before) + 1, rng.random() < 0.25
+    interferes = rng.choice((nothing, breaks_off))
+    name = f"history {seed}"
+    if release is BAD:
+        ends, bans = (ROLLED_BACK, runs), [BAD]
+        return Scene(name, before, [order(BAD, seq)], ends, bans, interferes=interferes)
+    if is_beside and release is not before[-1]:
+        ends = (words.SHADOWED, runs)
+        return Scene(name, before, [order(release, seq, **SHADOW)], ends, interferes=interferes)
+    ends = (SUCCEEDED, release.document["release"])
+    return Scene(name, before, [order(release, seq)], ends, interferes=interferes)
 
 
 def sweep(scene: Scene, count: Count, is_long: bool = False) -> Sweep:

@@ -11,31 +11,44 @@ from typing import Any
 from tests.disk import left
 from tests.disk.device import Life
 from tests.disk.medium import Disk, Moment, State
+from tests.disk.troubles import TROUBLES, Trouble
+from tests.disk.words import EXTENDS
 
 Key = tuple[State, int]  # a state, and the phase of the world
 SHOWN = 5  # faults of each kind
 
 
-class Count:
-    """What a sweep has seen."""
+class Found(Exception):
+    """A fault was found, and no more is asked."""
 
-    def __init__(self) -> None:
-        self.single = self.double = self.killed = 0
+
+class Count:
+    """What a sweep has seen. `stops`: it raises Found at the first fault."""
+
+    def __init__(self, stops: bool = False) -> None:
+        self.stops = stops
+        self.single = self.double = self.killed = self.errors = 0
         self.boots = 0
         self.bad = 0
         self.faults: dict[str, list[str]] = {}
 
     def blame(self, where: str, faults: Iterable[str]) -> None:
         for number, fault in enumerate(faults):
+            if self.stops:
+                raise Found(f"{where}: {fault}")
             self.bad += number == 0
             shown = self.faults.setdefault(fault, [])
             if len(shown) < SHOWN:
                 shown.append(where)
 
+    def add(self, other: "Count") -> None:
+        for name in ("single", "double", "killed", "errors", "boots", "bad"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def line(self) -> str:
         return (
-            f"{self.single} single and {self.double} double cuts, {self.killed} after a kill: they "
-            f"left {self.boots} states, each was booted; {self.bad} bad"
+            f"{self.single} single and {self.double} double cuts, {self.killed} after a kill, "
+            f"{self.errors} errors: they left {self.boots} states, each was booted; {self.bad} bad"
         )
 
 
@@ -55,12 +68,15 @@ class Sweep:
         self.name, self.live, self.problems = name, live, problems
         self.count, self.is_long, self.is_fat = count, is_long, is_fat
         self.booted: dict[Key, Any] = {}
+        self.is_in_trouble = False
+        self.prepare: Callable[[Disk], None] = lambda disk: None  # is done to each disk
 
     def run(self, start: State, facts: Any, pairs: int = 0, kills: int = 0) -> None:
         """`pairs`: of every so many first cuts the second ones are made too; 0: of none. `kills`:
-        at every so many moments the program is killed, and the power cut later."""
+        at every so many moments, the last ones first if negative, the program is killed, and
+        the power cut later."""
         first = self._life(Disk(start, facts), facts, self.name)
-        for number in range(kills and kills - 1, len(first.moments) * bool(kills), kills or 1):
+        for number in range(len(first.moments))[::kills] if kills else ():
             self._after_kill(first.moments[number], f"{self.name}, killed at {number}")
         found = self._left(first.moments, self.name, "single")
         lives = {key: self._booted(key, *left_) for key, left_ in found.items()}
@@ -73,12 +89,41 @@ class Sweep:
                 for second, left_ in seconds.items():
                     self._booted(second, *left_)
 
+    def meet(self, start: State, facts: Any, step: int = 1) -> None:
+        """At every so many operations the disk refuses it, in each way of troubles.py; if that
+        stays, until the power is cut."""
+        asked: list[str] = []
+        disk = Disk(start, facts)
+        disk.refuse = asked.append
+        self._life(disk, facts, self.name)
+        for number in range(0, len(asked), step):
+            for trouble in TROUBLES:
+                if asked[number] in trouble.kinds:
+                    self._in_trouble(start, facts, number, trouble)
+
+    def _is_excused(self, fault: str) -> bool:
+        """A journal whose second file found no room has one that a write extends."""
+        return self.is_in_trouble and EXTENDS in fault
+
+    def _in_trouble(self, start: State, facts: Any, number: int, trouble: Trouble) -> None:
+        self.is_in_trouble = True
+        where = f"{self.name}, {trouble.name} at {number}"
+        disk = Disk(start, facts)
+        trouble.begin(disk, number)
+        life = self.live(disk, facts)
+        self.count.errors += 1
+        self.count.blame(where, [one for one in life.faults if not trouble.explains(one)])
+        for key, left_ in self._left(life.moments[-1:], where, "double").items():
+            self._booted(key, *left_)
+        self.is_in_trouble = False
+
     def _after_kill(self, moment: Moment, where: str) -> None:
         life = self._life(Disk.after_kill(moment), moment.facts, where)
         for key, left_ in self._left(life.moments, where, "killed").items():
             self._booted(key, *left_)
 
     def _life(self, disk: Disk, facts: Any, where: str) -> Life:
+        self.prepare(disk)
         life = self.live(disk, facts)
         self.count.blame(where, life.faults)
         return life
@@ -97,7 +142,8 @@ class Sweep:
                 key = state, moment.facts.phase
                 known = found.get(key)
                 if known is None or known[0] != moment.facts:
-                    self.count.blame(at, self.problems(state, moment.facts))
+                    faults = self.problems(state, moment.facts)
+                    self.count.blame(at, [one for one in faults if not self._is_excused(one)])
                     facts = known[0].with_(moment.facts) if known else moment.facts
                     found[key] = facts, known[1] if known else at
             setattr(self.count, kind, getattr(self.count, kind) + cuts)

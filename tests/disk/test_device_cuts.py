@@ -13,7 +13,7 @@ from tests.disk.sweep import Count
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 # Of every so many first cuts the second ones are made, and every so many moments it is killed.
-EVERYDAY = {"first": (0, 10), "update": (12, 6), "root walk": (0, 12)}
+EVERYDAY = {"first": (0, 20), "update": (16, 8), "root walk": (0, 20)}
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +35,14 @@ def test_power_cut_at_every_moment_leaves_a_whole_model_and_a_true_report(name: 
     count = swept(SCENES[name], *((1, 1) if LONG else EVERYDAY.get(name, (0, 0))))
     assert count.faults == {}
     assert count.single
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCENES if LONG else ["first", "update", "failed health"])
+def test_error_of_the_disk_that_passes_or_stays_leaves_the_same(name: str) -> None:
+    count = Count()
+    scene = SCENES[name]
+    scenes.sweep(scene, count).meet(scene.start(), Facts(), step=1 if LONG else 9)
+    print(f"{name}: {count.line()}")
+    assert count.faults == {}
+    assert count.errors

@@ -12,7 +12,7 @@ from tests.disk.writers import WRITERS, Told
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 # Of every so many first cuts the second ones are made, and every so many moments it is killed.
-EVERYDAY = {"new home": (0, 0), "bundle": (0, 8)}
+EVERYDAY = {"new home": (0, 0), "bundle": (0, 24)}
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def test_power_cut_leaves_the_old_or_the_new_files_and_the_new_ones_once_that_wa
     name: str,
 ) -> None:
     count = Count()
-    pairs, kills = (1, 1) if LONG else EVERYDAY.get(name, (4, 4))
+    pairs, kills = (1, 1) if LONG else EVERYDAY.get(name, (6, 16))
     if name == "new home" and LONG:
         pairs, kills = 20, 4
     writer = WRITERS[name]

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 from unittest import mock
 
@@ -139,13 +140,16 @@ def _write_bundle() -> None:
     with bundles.staged(BUNDLE) as folder:
         files.copy_hashed(HOME / "model", folder, "--file", 10**6)
         wheelhouses.keep_golden(OLD, folder)
+        wheelhouses.pack(SimpleNamespace(wheels=[]), folder)
         files.create_file(folder / "manifest.json", RELEASE.envelope)
 
 
 def _read_bundle() -> str:
     if not BUNDLE.exists():
         return "old"
-    wanted = {signing.sha(NEW): NEW, signing.sha(OLD): OLD, "manifest.json": RELEASE.envelope}
+    tar = bytes(10240)  # of no wheels
+    wanted = {signing.sha(data): data for data in (NEW, OLD, tar)}
+    wanted["manifest.json"] = RELEASE.envelope
     held = {path.name: path.read_bytes() for path in BUNDLE.iterdir()}
     return "new" if held == wanted else f"the bundle has {sorted(held)}"
 
@@ -251,8 +255,8 @@ def _around(disk: Disk) -> Iterator[None]:
         mounted(disk),
         mock.patch.object(keys, "generate", generated),
         mock.patch.object(pkcs8, "encrypted_pem", encrypted),
-        mock.patch.object(contexts, "file", lambda: HOME / "a" / "contexts.toml"),
-        mock.patch("tempfile._get_candidate_names", lambda: (f"{n:08}" for n in seeds)),
+        mock.patch.object(contexts, "file", return_value=HOME / "a" / "contexts.toml"),
+        mock.patch("tempfile._get_candidate_names", return_value=(f"{n:08}" for n in seeds)),
         mock.patch("secrets.token_bytes", bytes),
         mock.patch("secrets.token_hex", lambda size: f"{next(seeds):0{2 * size}}"),
     ):

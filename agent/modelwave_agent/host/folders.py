@@ -15,5 +15,16 @@ def make_folder(folder: Path) -> None:
         return
     if folder.parent != folder:
         make_folder(folder.parent)
+    try:
+        _made(folder)
+    except OSError:
+        _made(folder)  # the error may have passed
+
+
+def _made(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
-    sync_name(str(folder))
+    try:
+        sync_name(str(folder))
+    except OSError:
+        folder.rmdir()  # else it would be taken for one that is on the medium
+        raise

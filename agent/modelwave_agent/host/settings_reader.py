@@ -29,16 +29,15 @@ class ConfigError(Exception):
 
 def parsed(path: Path) -> dict[str, Any]:
     """Returns the tables of the TOML file `path`. Raises ConfigError."""
-    data = bounded(path, path, MAX_CONFIG_BYTES)
+    data = bounded(path, str(path), MAX_CONFIG_BYTES)
     try:
         return tomllib.loads(data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not UTF-8, no TOML, or an endless number
         raise ConfigError(f"{path}: not TOML: {error}") from error
 
 
-def bounded(config: Path, path: Path, limit: int) -> bytes:
-    """Returns the contents of `path`, which is `config` or is named in it. Raises ConfigError."""
-    where = f"{path}" if path == config else f"{config}: {path}"
+def bounded(path: Path, where: str, limit: int) -> bytes:
+    """Returns the contents of `path`, which `where` names in errors. Raises ConfigError."""
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
@@ -115,7 +114,7 @@ class SettingsReader:
 
     def root(self, name: str) -> dict[str, Any]:
         path = self.path.parent / name
-        data = bounded(self.path, path, MAX_ENVELOPE_BYTES + 1)  # one more for a newline at the end
+        data = self._contents("root", name, MAX_ENVELOPE_BYTES + 1)  # one more for a newline
         try:
             return documents.open_first_root(data.strip())
         except ValueError as error:
@@ -154,7 +153,7 @@ class SettingsReader:
         name = self.take(key, setting_checks.text, "")
         if not name:
             return b""
-        data = bounded(self.path, self.path.parent / name, MAX_SECRET_BYTES)
+        data = self._contents(key, name, MAX_SECRET_BYTES)
         try:
             return bytes(proofs.key_of(data.decode("ascii", "replace").rstrip("\r\n")))
         except ValueError as error:
@@ -165,8 +164,13 @@ class SettingsReader:
         name = self.take(key, setting_checks.text, "")
         if not name:
             return ""
-        data = bounded(self.path, self.path.parent / name, MAX_SECRET_BYTES)
+        data = self._contents(key, name, MAX_SECRET_BYTES)
         try:
             return data.decode().rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise ConfigError(f"{self.where}{key}: {name}: not UTF-8 text") from error
+
+    def _contents(self, key: str, name: str, limit: int) -> bytes:
+        """Returns the contents of the file `name`, which the setting `key` names."""
+        path = self.path.parent / name
+        return bounded(path, f"{self.where}{key}: {path}", limit)

@@ -125,7 +125,6 @@ def write(home: Path, chain: Chain) -> None:
             disk.replace(path, data)
     if (home / NEWEST).read_bytes() != chain.envelope:
         disk.replace(home / NEWEST, chain.envelope)
-    disk.sync_folder(home)
 
 
 def found_path(home: Path, version: int) -> Path:

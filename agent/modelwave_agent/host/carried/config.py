@@ -14,6 +14,7 @@ from modelwave_shared.words import TFLITE
 
 COMMAND, MCUBOOT = "command", "mcuboot"
 KINDS = (COMMAND, MCUBOOT)
+MAX_PORT = 65535
 MAX_IMAGE = 15  # pairs of slots, of which MCUboot has one or two
 WRITE_SECONDS = 600.0
 STATE_SECONDS = 30.0
@@ -96,7 +97,8 @@ def _commands(reader: SettingsReader, health_seconds: float) -> Commands:
 
 def _address(value: Any) -> str:
     host, _, port = str(value).removeprefix("udp://").rpartition(":")
-    is_udp = str(value).startswith("udp://") and host and port.isdecimal() and len(port) <= 5
+    is_number = port.isascii() and port.isdecimal() and len(port) <= 5
+    is_udp = str(value).startswith("udp://") and host and is_number and 0 < int(port) <= MAX_PORT
     is_ble = str(value).startswith("ble://") and len(str(value)) > len("ble://")
     if not setting_checks.text(value) or not (is_udp or is_ble):
         raise ValueError('give "udp://HOST:PORT" or "ble://ADDRESS"; port is for a serial one')

@@ -18,6 +18,7 @@ from modelwave_agent.host.carried.port import CarrierError
 
 _MIN_BUFFER, _MAX_BUFFER = 96, 65536
 _MAX_SHOWN = 100
+_STRINGS, _TAG = (2, 3), 6  # major types of CBOR
 _MAX_STRAY = 64  # answers to others, while one is awaited
 
 
@@ -114,6 +115,8 @@ class _Garbled(Exception):
 
 
 def _read(what: str, request: Any, frame: bytes) -> Any:
+    if _has_tag(frame[Header.SIZE :]):
+        raise _Garbled("an answer cannot be read: it has a tag")
     # Errors first: a message that bears unknown fields could be read from one.
     for kind in (request._ErrorV1, request._ErrorV2):
         try:
@@ -128,6 +131,20 @@ def _read(what: str, request: Any, frame: bytes) -> Any:
         raise _Garbled(f"an answer cannot be read: {_shown(error)}") from error
     _accept(what, answer)
     return answer
+
+
+def _has_tag(data: bytes) -> bool:
+    """Returns whether there is a tag in this CBOR (RFC 8949, section 3): SMP has none, and a parser
+    takes tag 4 for an order to calculate a number of any length."""
+    at = 0
+    while at < len(data):
+        kind, more = data[at] >> 5, data[at] & 31
+        if kind == _TAG:
+            return True
+        end = at + 1 + (1 << more - 24 if 24 <= more <= 27 else 0)
+        length = int.from_bytes(data[at + 1 : end], "big") if more >= 24 else more
+        at = end + (length if kind in _STRINGS else 0)
+    return False
 
 
 def _accept(what: str, answer: Any) -> None:
