@@ -67,6 +67,29 @@ def test_check_shows_what_is_plugged_in_before_there_is_a_board(
     ]
 
 
+def test_check_shows_how_boards_without_a_port_are_reached_and_which_programs_are_missing(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = TEXT[: TEXT.index("[[board]]")]
+    carried = 'target = "esp32"\nmodels = ["digits"]\n'
+    path.write_text(
+        f'{head}[[board]]\ndevice = "nrf-1"\nkind = "mcuboot"\n{carried}'
+        'address = "udp://192.0.2.7:1337"\n'
+        f'[[board]]\ndevice = "esp-1"\nkind = "command"\n{carried}'
+        'write = ["/nowhere/flash", "{file}"]\nhealth = ["true"]\nstate = ["no-such-program"]\n'
+        "limits = { flash_bytes = 9, ram_bytes = 9 }\n"
+    )
+    assert run(["relay-check", "--config", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3].startswith("  nrf-1: mcuboot, slot ")
+    assert lines[3].endswith(", udp://192.0.2.7:1337")
+    assert lines[4].endswith(", its commands know where it is")
+    assert lines[5:7] == [
+        "    /nowhere/flash: no such program is installed",
+        "    no-such-program: no such program is installed",
+    ]
+
+
 def test_wrong_settings_are_told(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path.write_text(TEXT.replace('"gw-1"', '"GW"'))
     for command in ("relay", "relay-check", "relay-status"):

@@ -1,6 +1,7 @@
 """The carrier of boards with MCUboot, against a server of ours (smp_board.py)."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -240,6 +241,20 @@ def test_update_by_udp_and_by_a_serial_port_with_console_output(files: Files) ->
         there = board()
         asyncio.run(by(make(there)))
         assert (there.primary, there.is_confirmed) == (NEW, True)
+
+
+def test_looks_at_a_board_leave_no_lines_of_the_library_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They do not name the board, and there is a look a minute at each."""
+
+    async def looked() -> None:
+        async with by_udp(board()) as address:
+            await SmpCarrier.at(address, patience=Patience(answer=20, poll=0)).state()
+
+    caplog.set_level(logging.INFO)
+    asyncio.run(looked())
+    assert caplog.messages == []
 
 
 def test_line_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:

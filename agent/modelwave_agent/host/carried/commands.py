@@ -13,11 +13,11 @@ counts as one that runs no file that is known.
 import asyncio
 import hashlib
 import os
-import shutil
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any
 
 from modelwave_agent.host import process
@@ -62,6 +62,11 @@ class Commands:
     runtime: str
     runtime_version: str
     factory: str  # the path of the file that the board had first, "" if there is none
+
+    def problems(self) -> list[str]:
+        """Returns a line for each program that is missing."""
+        programs = dict.fromkeys(line[0] for line in (self.write, self.health, self.state) if line)
+        return [f"{name}: no such program is installed" for name in programs if not which(name)]
 
 
 class CommandCarrier(Carrier):
@@ -152,9 +157,8 @@ class CommandCarrier(Carrier):
 
     def _require_programs(self) -> None:
         """Raises CarrierError if a program is missing, before a release is tried with it."""
-        for command in (self.commands.write, self.commands.health):
-            if not shutil.which(command[0]):
-                raise CarrierError(f"{command[0]}: no such program is installed")
+        for problem in self.commands.problems():
+            raise CarrierError(problem)
 
     # What was written.
 

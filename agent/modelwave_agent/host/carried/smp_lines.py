@@ -1,6 +1,7 @@
 """The ways to a board that speaks SMP: a serial port, UDP, BLE."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,6 +14,10 @@ from modelwave_agent.host.carried.smp_session import Patience, Session
 UDP, BLE = "udp://", "ble://"
 _WRITE_SECONDS = 0.2  # for so long a board that reads nothing may hold up the others
 _MAX_HELD_BYTES = 1 << 16  # of an answer that does not end
+
+# Several lines for each look, which do not name the board. What is wrong is in the CarrierError.
+for _name in ("smpclient", "smp", "bleak"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
 
 @asynccontextmanager

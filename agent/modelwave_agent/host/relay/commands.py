@@ -43,16 +43,27 @@ def check(config: Path) -> int:
     if not settings.boards:
         print("  no boards: give each a table [[board]], as relay.toml.example shows")
     for board in settings.boards:
-        path = board.port if board.port and Path(board.port).exists() else usb.get(board.usb_serial)
-        there = f"plugged in at {path}" if path else "not plugged in"
         own_slot = slot(settings.fleet, board.device)
-        where = f"{board.place}: {there}" if board.place else "it needs no port"
-        print(f"  {board.device}: {board.kind}, slot {own_slot}, {where}")
+        print(f"  {board.device}: {board.kind}, slot {own_slot}, {_where(board, usb)}")
+        commands = board.carried and board.carried.commands
+        for problem in commands.problems() if commands else ():
+            print(f"    {problem}")
     named = {board.usb_serial for board in settings.boards}
     for number, path in usb.items():
         if number not in named:
             print(f'  no board: usb_serial = "{number}" is plugged in at {path}')
     return 0
+
+
+def _where(board: BoardConfig, usb: dict[str, str]) -> str:
+    """How the board is reached. `usb`: as of ports.usb_serials."""
+    smp = board.carried and board.carried.smp
+    if smp and smp.address:
+        return smp.address
+    if not board.place:
+        return "its commands know where it is"
+    path = board.port if board.port and Path(board.port).exists() else usb.get(board.usb_serial)
+    return f"{board.place}: " + (f"plugged in at {path}" if path else "not plugged in")
 
 
 @dataclass(frozen=True)

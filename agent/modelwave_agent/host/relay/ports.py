@@ -6,6 +6,7 @@ A port whose board is unplugged reads as ended. What is written to it then is lo
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import termios
@@ -169,8 +170,12 @@ def _settle(waits: "asyncio.Future[None]") -> None:
 
 def _problem(error: Exception) -> str:
     number = error.errno if isinstance(error, OSError) else None
+    if number is None and isinstance(error.__context__, termios.error):  # pyserial has its text
+        number = error.__context__.args[0]
     if number is None:
         return str(error).partition(": ")[2] or str(error)
     if number in (11, 16):  # EAGAIN of the lock, EBUSY of the exclusive mode
         return "another program has opened it"
+    if number == errno.ENOTTY:
+        return "it is no serial port"
     return os.strerror(number)
