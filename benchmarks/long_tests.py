@@ -15,7 +15,7 @@ END_SECONDS = 10
 
 def run(files: Iterable[str], hear: Callable[[str], object]) -> int:
     """Returns pytest's exit code; `hear` gets each line of its output."""
-    command = [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", "--timeout=0"]
+    command = [sys.executable, "-m", "pytest", "-vs", "-p", "no:cacheprovider", "--timeout=0"]
     with subprocess.Popen(
         [*command, *files],
         cwd=ROOT,

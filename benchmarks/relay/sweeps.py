@@ -3,6 +3,7 @@ MicroPython on a pty, boards by SMP and by commands with the power cut at each s
 boards and gateways. Each sweep says how many cases it had and how many were bad."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from benchmarks import long_tests
@@ -20,20 +21,31 @@ PLACES = (
     "e2e/test_*gateway*.py",
     "e2e/test_relay*.py",
 )
-TOLD = re.compile(r"\.*(?P<what>[^:]+): (?P<cases>[\d,]+) cases, (?P<bad>\d+) (bad|with faults)")
+FILE = re.compile(r"tests/\w+/test_(?P<name>\w+)\.py ")
+TOLD = re.compile(r"(?P<cases>[\d,]+) cases, (?P<bad>\d+) (bad|with faults)")
+
+
+class Counted:
+    """The cases of each file of tests, and how many of them were bad."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.cases: Counter[str] = Counter()
+        self.bad: Counter[str] = Counter()
+
+    def hear(self, line: str) -> None:
+        if file := FILE.match(line):
+            self.name = file["name"]
+        if told := TOLD.search(line):
+            self.cases[self.name] += int(told["cases"].replace(",", ""))
+            self.bad[self.name] += int(told["bad"])
 
 
 def rows(long: bool) -> Iterator[Row]:
-    found: list[tuple[str, int, int]] = []
-
-    def hear(line: str) -> None:
-        if told := TOLD.match(line):
-            cases = int(told["cases"].replace(",", ""))
-            found.append((told["what"].strip(), cases, int(told["bad"])))
-
+    counted = Counted()
     tests = long_tests.ROOT / "tests"
     files = sorted(str(path) for place in PLACES for path in tests.glob(place))
-    code = long_tests.run(files, hear)
+    code = long_tests.run(files, counted.hear)
     yield Row("tests of gateways that fail", float(code != 0), 0, "", f"pytest ended with {code}")
-    for what, cases, bad in found:
-        yield Row(f"{what}, bad of {cases:,} cases", bad, 0, "")
+    for name, cases in counted.cases.items():
+        yield Row(f"{name}, bad of {cases:,} cases", counted.bad[name], 0, "")

@@ -13,7 +13,7 @@ pytest.importorskip("smpclient", reason="needs the extra relay")
 
 from smp.header import Header
 
-from modelwave_agent.host.carried import smp_messages
+from modelwave_agent.host.carried import smp_golden, smp_messages
 from modelwave_agent.host.carried.port import CarrierError
 from modelwave_agent.host.carried.smp import SmpCarrier
 from modelwave_agent.host.carried.smp_session import Patience, Session
@@ -112,6 +112,32 @@ def test_number_that_is_to_be_calculated_is_none(number: bytes) -> None:
         session = Session(Wire(Numbers(number)), Patience(tries=1))
         with pytest.raises(CarrierError, match="it has a tag"):
             await session.ask(partial(smp_messages.Run, n=0, len=1, off=0, data=b"x"))
+
+    asyncio.run(life())
+
+
+class Forgetful(Board):
+    """Says by turns that it has some of an input, and none."""
+
+    def __init__(self) -> None:
+        there = board()
+        self._asked, self._has = 0, 0
+        super().__init__(there.primary, there.programs)
+
+    def answer(self, frame: bytes) -> bytes:
+        self._asked += 1
+        assert self._asked < 1000
+        self._has = 0 if self._has else 2
+        return framed(Header.loads(frame[: Header.SIZE]), {"off": self._has})
+
+
+def test_board_that_forgets_its_input_again_and_again_is_given_up(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+
+    async def life() -> None:
+        session = Session(Wire(Forgetful()), Patience(tries=1))
+        with pytest.raises(CarrierError, match="input 0 does not get beyond 2 bytes"):
+            await smp_golden.judge(session, str(files.golden), MANIFEST["tolerance"])
 
     asyncio.run(life())
 

@@ -39,7 +39,7 @@ async def judge(session: Session, golden_path: str, tolerance: "Document") -> st
 
 async def _give(session: Session, n: int, data: bytes) -> int:
     """Sends input `n`, which the board runs; returns how many bytes of output it has made."""
-    have, still, out = 0, 0, 0
+    have, most, still, out = 0, 0, 0, 0
     while have < len(data):
         piece = partial(smp_messages.Run, n=n, len=len(data), off=have)
         length = session.room(piece(data=b""))
@@ -48,10 +48,11 @@ async def _give(session: Session, n: int, data: bytes) -> int:
         answer = await session.ask(partial(piece, data=data[have : have + length]), seconds)
         if answer.off > len(data):
             raise CarrierError(f"SMP Run: the board has {answer.off} of {len(data)} bytes")
-        still = 0 if answer.off > have else still + 1
-        if still > _MAX_STILL:
-            raise CarrierError(f"SMP Run: input {n} does not get beyond {have} bytes")
         have, out = answer.off, answer.out
+        still = 0 if have > most else still + 1
+        most = max(have, most)
+        if still > _MAX_STILL:
+            raise CarrierError(f"SMP Run: input {n} does not get beyond {most} bytes")
     return out
 
 
