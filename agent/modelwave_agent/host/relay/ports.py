@@ -169,6 +169,8 @@ def _settle(waits: "asyncio.Future[None]") -> None:
 
 def _problem(error: Exception) -> str:
     number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error.__context__, termios.error):  # pyserial has put it into its text
+        return f"no serial port: {error.__context__.args[-1]}"
     if number is None:
         return str(error).partition(": ")[2] or str(error)
     if number in (11, 16):  # EAGAIN of the lock, EBUSY of the exclusive mode
