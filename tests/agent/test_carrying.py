@@ -155,3 +155,17 @@ def test_a_fault_of_the_gateway_begins_anew(world, carried, monkeypatch):
     monkeypatch.setattr(carried, "made", failing)
     asyncio.run(until(carried, carried.is_online))
     assert not faults
+
+
+def test_a_look_that_fails_does_not_end_the_looking(tmp_path, carried, monkeypatch):
+    looks = []
+
+    def exists(path):
+        looks.append(path)
+        if len(looks) == 2:
+            raise PermissionError(13, "Permission denied")
+        return len(looks) > 2
+
+    monkeypatch.setattr(carrying, "_exists", exists)
+    asyncio.run(until(carried, lambda: (tmp_path / "flash").read_bytes() == MODEL))
+    assert len(looks) > 2

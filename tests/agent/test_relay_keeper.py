@@ -132,6 +132,18 @@ def test_other_board_at_the_port_is_told_and_not_served(
     assert len(told) == 1
 
 
+def test_what_was_told_of_ever_new_boards_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(world: World) -> None:
+        (keeper,) = world.keepers
+        for number in range(5 * module.MAX_TOLD):
+            keeper._tell(f"the port has the board pico-{number}")
+            assert len(keeper._told) <= module.MAX_TOLD
+
+    run(monkeypatch, tmp_path, ("pico-1",), main)
+
+
 def test_keeper_leaves_the_port_of_another_board_to_the_one_that_waits_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """The files that a gateway keeps for its boards: store.py."""
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
@@ -175,6 +176,27 @@ def test_disk_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         (tmp_path / "store").write_text("a file")
         with pytest.raises(FetchError, match="the gateway cannot keep the file: Not a directory"):
             await content(store, Server())
+
+    asyncio.run(main())
+
+
+def test_kept_files_make_room_on_a_full_disk(tmp_path: Path) -> None:
+    class Disk(Server):
+        async def bring(self, intake: Intake) -> None:
+            intake.write(self.data[intake.offset : 100])
+            if (tmp_path / signing.sha(b"older")).exists():
+                raise OSError(errno.ENOSPC, "No space left on device")
+            await super().bring(intake)
+
+    async def main() -> None:
+        store = FileStore(tmp_path, 100_000)
+        for data in (b"older", b"newer"):
+            await content(store, Server(data), data)
+            os.utime(tmp_path / signing.sha(data), (len(os.listdir(tmp_path)),) * 2)
+        with pytest.raises(FetchError, match="No space left"):
+            await content(store, Disk())
+        assert os.listdir(tmp_path) == [signing.sha(b"newer")]
+        assert await content(store, Disk()) == DATA
 
     asyncio.run(main())
 

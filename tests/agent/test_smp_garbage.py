@@ -16,6 +16,7 @@ from smp.header import Header
 from modelwave_agent.host.carried import smp_golden, smp_messages
 from modelwave_agent.host.carried.port import CarrierError
 from modelwave_agent.host.carried.smp import SmpCarrier
+from modelwave_agent.host.carried.smp_lines import MAX_DATAGRAMS, connected
 from modelwave_agent.host.carried.smp_session import Patience, Session
 from tests.agent.smp_board import Board, framed
 from tests.agent.smp_update import MANIFEST, Files, board
@@ -165,3 +166,48 @@ def test_port_that_floods_is_an_error_and_lets_others_run(noise: bytes) -> None:
         return ran
 
     assert asyncio.run(life()) > 5
+
+
+class Flood(asyncio.DatagramProtocol):
+    """Sends many old answers after the first answer."""
+
+    def __init__(self) -> None:
+        self._board, self._left = board(), 4 * MAX_DATAGRAMS
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        answer = self._board.answer(data)
+        self._transport.sendto(answer, addr)
+        while self._left:
+            self._left -= 1
+            self._transport.sendto(answer, addr)
+
+
+def test_little_of_a_flood_of_datagrams_is_held() -> None:
+    async def life() -> None:
+        loop = asyncio.get_running_loop()
+        server, _ = await loop.create_datagram_endpoint(Flood, local_addr=("127.0.0.1", 0))
+        host, port = server.get_extra_info("sockname")
+        patience = Patience(answer=2, tries=1)
+        async with connected(f"udp://{host}:{port}", 0, patience) as session:
+            await asyncio.sleep(0.1)  # nothing is read meanwhile
+            await session.ask(smp_messages.Health)
+        server.close()
+
+    asyncio.run(life())
+
+
+def test_what_the_library_says_of_a_board_that_is_not_there_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+
+    async def life() -> None:
+        async with connected("udp://127.0.0.1:9", 0, Patience(answer=0.1, tries=2)):
+            pass
+
+    with pytest.raises(CarrierError, match="no answer"):
+        asyncio.run(life())
+    assert caplog.messages == []

@@ -14,6 +14,11 @@ from modelwave_agent.host.carried.smp_session import Patience, Session
 UDP, BLE = "udp://", "ble://"
 _WRITE_SECONDS = 0.2  # for so long a board that reads nothing may hold up the others
 _MAX_HELD_BYTES = 1 << 16  # of an answer that does not end
+MAX_DATAGRAMS = 32  # that wait to be read; then the oldest is dropped
+
+for _name in ("smp", "smpclient"):
+    # Their lines have no board's name, and come with each question to one that is not there.
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 # Several lines for each look, which do not name the board. What is wrong is in the CarrierError.
 for _name in ("smpclient", "smp", "bleak"):
@@ -42,6 +47,7 @@ async def _connect(address: str, baud: int, seconds: float) -> SMPTransport:
         host, _, port = address.removeprefix(UDP).rpartition(":")
         udp = SMPUDPTransport()
         await udp.connect(host.strip("[]"), seconds, int(port))
+        udp._client._protocol._receive_queue = _Datagrams()  # type: ignore[misc]
         return udp
     if address.startswith(BLE):
         from smpclient.transport.ble import SMPBLETransport  # needs bleak
@@ -52,6 +58,15 @@ async def _connect(address: str, baud: int, seconds: float) -> SMPTransport:
     wire = _serial(baud)
     await wire.connect(address, seconds)
     return wire
+
+
+class _Datagrams(asyncio.Queue[bytes]):
+    """Holds the newest of what has come."""
+
+    def put_nowait(self, item: bytes) -> None:
+        if self.qsize() >= MAX_DATAGRAMS:
+            self.get_nowait()
+        super().put_nowait(item)
 
 
 def _serial(baud: int) -> SMPTransport:

@@ -2,6 +2,8 @@
 plugged in."""
 
 import asyncio
+import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -168,10 +170,11 @@ class CarriedBoard:
     async def _watch(self, agent: CarriedAgent) -> None:
         while self._is_named:
             await self.clock.sleep(LOOK_SECONDS)
-            if await self._look():
-                logger.info("%s: plugged in at %s", self.board.device, self._path)
-                agent.poke()
+            with contextlib.suppress(OSError):  # no thread may be left for it; it looks again
+                if await self._look():
+                    logger.info("%s: plugged in at %s", self.board.device, self._path)
+                    agent.poke()
 
 
 def _exists(path: str) -> bool:
-    return Path(path).exists()
+    return os.path.exists(path)  # Path.exists raises for a folder that may not be read

@@ -18,8 +18,9 @@ from modelwave_agent.host.relay.store import FileStore
 from modelwave_agent.host.relay.types import BoardLine, BoardLink, HttpFetcher
 from modelwave_agent.intake import Intake
 from modelwave_agent.ports import Clock, FetchError, LinkLost
+from modelwave_shared import fields, topics
 from modelwave_shared import line_messages as messages
-from modelwave_shared import topics
+from modelwave_shared.errors import DocumentError
 from modelwave_shared.limits import MAX_TEXT
 from modelwave_shared.line_messages import MAX_RETRY_SECONDS, PIECE_BYTES
 
@@ -94,8 +95,8 @@ class Downloads:
         await self.allowed.take()
         if offset > size:
             raise FetchError(f"there is no byte {offset} in {size} bytes")
-        if url and not url.endswith("/" + sha256):
-            raise FetchError("the URL does not end with the file's sha256")
+        if url:
+            _check_url(url, sha256)
 
         async def bring(intake: Intake) -> None:
             await (self.http.fetch(url, intake) if url else self._bring_blocks(intake))
@@ -124,6 +125,18 @@ class Downloads:
     async def _end(self, number: int, problem: str, retry_after: float = 0) -> None:
         seconds = int(min(retry_after, MAX_RETRY_SECONDS))
         await self.line.send(messages.pack(messages.FETCHED, number, seconds, shortened(problem)))
+
+
+def _check_url(url: str, sha256: str) -> None:
+    """Raises FetchError for one that no order and digest make. In a query or fragment the digest
+    would be no part of the path."""
+    where = url.removesuffix("/" + sha256)
+    if where == url:
+        raise FetchError("the URL does not end with the file's sha256")
+    try:
+        fields.url(where, "url")
+    except DocumentError as error:
+        raise FetchError("the URL is not an http or https URL as an order has it") from error
 
 
 class _Publisher(ports.BrokerLink):

@@ -18,6 +18,7 @@ from modelwave_agent.ports import LinkLost
 from modelwave_shared import line_messages as messages
 
 FRAMES = 8  # that the gateway takes at once
+MAX_TOLD = 8  # lines that are not told again; a board may have a new name each time
 AGAIN_SECONDS = 5  # after what should not have happened, or a board that is another one
 
 
@@ -86,6 +87,8 @@ class BoardKeeper:
     def _tell(self, text: str) -> None:
         """Logs what is said once until the board is there."""
         if text not in self._told:
+            if len(self._told) >= MAX_TOLD:
+                self._told.clear()
             self._told.add(text)
             self.log.info(text)
 

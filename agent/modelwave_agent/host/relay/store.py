@@ -6,11 +6,13 @@ has the right hash gets its name; what has another one is deleted, and the board
 that was there when the gateway started is hashed before it is given out.
 
 Kept are `keep_bytes` at most: the file that was used longest ago goes first. What is being fetched
-may take as much again; then a fetch fails, and the board tries again later.
+may take as much again; then a fetch fails, and the board tries again later. So it does if the disk
+is full, and each time one kept file goes for it.
 """
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -64,6 +66,8 @@ class FileStore:
                 found = await self._kept(sha256, size)
                 return found or await self._brought(part, sha256, size, bring)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self._make_room()
             raise FetchError(f"the gateway cannot keep the file: {in_words(error)}") from error
 
     async def _kept(self, sha256: str, size: int) -> BinaryIO | None:
@@ -134,19 +138,34 @@ class FileStore:
 
     def _tidy(self) -> None:
         """Deletes what was used longest ago, until what is left is within the limits."""
+        left, files = self.keep_bytes, MAX_FILES
+        for stat, entry in self._newest_first():
+            left, files = left - stat.st_size, files - 1
+            if left < 0 or files < 0 or not stat.st_size:
+                self._delete(entry)
+
+    def _make_room(self) -> None:
+        """On a full disk: deletes the parts that nobody fetches, and what was used longest ago."""
+        with contextlib.suppress(OSError):
+            there = [entry for _, entry in self._newest_first()]
+            parts = [entry for entry in there if entry.name.endswith(".part")]
+            kept = [entry for entry in there if entry not in parts]
+            for entry in [*parts, *kept[-1:]]:
+                self._delete(entry)
+
+    def _newest_first(self) -> list[tuple[os.stat_result, os.DirEntry[str]]]:
+        """Returns what is not being fetched, by when it was used."""
         found = [entry for entry in os.scandir(self.folder) if _NAME.fullmatch(entry.name)]
         coming = {path.name for path in self._coming}
-        kept = sorted(
+        return sorted(
             ((entry.stat(), entry) for entry in found if entry.name not in coming),
             key=lambda pair: pair[0].st_mtime_ns,
             reverse=True,
         )
-        left, files = self.keep_bytes, MAX_FILES
-        for stat, entry in kept:
-            left, files = left - stat.st_size, files - 1
-            if left < 0 or files < 0 or not stat.st_size:
-                Path(entry.path).unlink(missing_ok=True)
-                self._hashed.discard(entry.name)
+
+    def _delete(self, entry: os.DirEntry[str]) -> None:
+        Path(entry.path).unlink(missing_ok=True)
+        self._hashed.discard(entry.name)
 
 
 class _Coming(Intake):
