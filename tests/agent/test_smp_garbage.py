@@ -197,17 +197,3 @@ def test_little_of_a_flood_of_datagrams_is_held() -> None:
         server.close()
 
     asyncio.run(life())
-
-
-def test_what_the_library_says_of_a_board_that_is_not_there_is_not_logged(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
-
-    async def life() -> None:
-        async with connected("udp://127.0.0.1:9", 0, Patience(answer=0.1, tries=2)):
-            pass
-
-    with pytest.raises(CarrierError, match="no answer"):
-        asyncio.run(life())
-    assert caplog.messages == []

@@ -16,10 +16,6 @@ _WRITE_SECONDS = 0.2  # for so long a board that reads nothing may hold up the o
 _MAX_HELD_BYTES = 1 << 16  # of an answer that does not end
 MAX_DATAGRAMS = 32  # that wait to be read; then the oldest is dropped
 
-for _name in ("smp", "smpclient"):
-    # Their lines have no board's name, and come with each question to one that is not there.
-    logging.getLogger(_name).setLevel(logging.CRITICAL)
-
 # Several lines for each look, which do not name the board. What is wrong is in the CarrierError.
 for _name in ("smpclient", "smp", "bleak"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
