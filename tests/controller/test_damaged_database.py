@@ -280,7 +280,7 @@ def test_a_service_meets_damage_while_it_runs(
         ticks: list[Any] = []
         tick = Leading._tick
 
-        def counted(leading: Leading) -> bool:
+        def counted(leading: Leading, looks: bool) -> bool:
             ticks.append(leading)
             if len(ticks) == 2:
                 with file.open("r+b") as opened:
@@ -289,7 +289,7 @@ def test_a_service_meets_damage_while_it_runs(
                 store._engine.dispose()
             if len(ticks) == 6:
                 service.stop()
-            return tick(leading)
+            return tick(leading, looks)
 
         monkeypatch.setattr(Leading, "_tick", counted)
         asyncio.run(service.run(lambda _: None))

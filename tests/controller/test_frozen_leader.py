@@ -101,16 +101,21 @@ def test_nothing_is_decided_until_the_broker_has_what_was_decided_last(
         world.tick()  # which looks at all devices once
         service, ticks = Hanging(world), []
         tick, connection = service.leading._tick, service.sent
-        monkeypatch.setattr(service.leading, "_tick", lambda: ticks.append(tick()) or ticks[-1])
+
+        def noted(looks: bool) -> bool:
+            ticks.append(tick(looks))
+            return ticks[-1]
+
+        monkeypatch.setattr(service.leading, "_tick", noted)
         monkeypatch.setattr(service.leading, "_publish", service.publish)
         monkeypatch.setattr(service.leading.link, "current", connection)
         world.start(1)
-        service.leading._ticks()
+        service.leading._ticks(looks=True)
         assert ticks == [True]
         assert not service.leading._goes_on()
         connection.topics.clear()  # the broker has acknowledged them
         assert service.leading._goes_on()
         world.acknowledge()
-        service.leading._ticks()
+        service.leading._ticks(looks=False)
         assert ticks[1:] == [True, False]  # notes that the wave's clocks run
         assert not service.leading._goes_on()

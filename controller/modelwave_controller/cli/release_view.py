@@ -3,11 +3,11 @@
 from typing import Any
 
 from modelwave_controller.releases import (
-    firmware,
     heldout,
     latency_limit,
     model_signature,
     reliability,
+    shown_firmware,
 )
 from modelwave_controller.results.releases import Release
 from modelwave_controller.terminal import safe
@@ -30,7 +30,7 @@ def release_facts(release: Release) -> list[tuple[str, object]]:
         ("target", manifest.target),
         ("sha256", release.sha256),
         *((file.role, f"{file.sha256}, {file.size:,} bytes") for file in manifest.files),
-        *firmware.of_manifest(document),
+        *shown_firmware.of_manifest(document),
         ("needs flash", f"{needs.flash:,} bytes"),
         ("needs ram", f"{needs.ram:,} bytes (on a board in one piece)"),
         *_ram_from(document),

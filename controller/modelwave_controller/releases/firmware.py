@@ -9,7 +9,7 @@ The operator names them by the .tflite, or by the record that the export has lef
 (NAME_model.json)."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,12 +23,12 @@ from modelwave_controller.fit.tflite_schema import IDENTIFIER
 from modelwave_controller.models.needs import ModelNeeds
 from modelwave_controller.models.opening import read_model_file
 from modelwave_controller.models.targets import Target
+from modelwave_controller.releases.shown_firmware import FIELD
 from modelwave_controller.trust.field_types import first_problem
 from modelwave_shared import mcuboot
 from modelwave_shared.mcuboot import MAX_IMAGE_BYTES, MCUBOOT
 from modelwave_shared.words import MCUBOOT_IMAGE, MODEL_PARTITION
 
-FIELD = "firmware"  # of the manifest's `extra`
 MAX_RECORD_BYTES = 4096
 _IDENTIFIER_AT = 4  # in a .tflite
 _MAX_HASHED_BYTES = 1 << 30  # of all places where a model might begin
@@ -89,18 +89,6 @@ class Firmware:
             f"the model with sha256 {self.model}, {self.model_size:,} bytes, is in it at byte "
             f"{self.at:,}; that piece was proven",
         ]
-
-
-def of_manifest(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Returns (name, value) pairs of the image that a manifest describes, [] if it has none."""
-    found = document.get("extra", {}).get(FIELD)
-    if not isinstance(found, dict) or not isinstance(found.get("version"), str):
-        return []
-    place = f"{found.get('model')}, {found.get('model_size')} bytes at byte {found.get('at')}"
-    return [
-        ("MCUboot image", f"{found['version']}, hash {found.get('hash')}"),
-        ("model in it", place),
-    ]
 
 
 def is_of(format_: str) -> bool:
