@@ -16,10 +16,13 @@ PLACES = (
     "agent/test_relay*.py",
     "agent/test_carried*.py",
     "agent/test_smp*.py",
+    "agent/test_hostile_gateway*.py",
     "controller/test_gateway*.py",
     "controller/test_hostile_gateway*.py",
     "e2e/test_*gateway*.py",
     "e2e/test_relay*.py",
+    "e2e/test_flashed*.py",
+    "e2e/test_mcuboot*.py",
 )
 FILE = re.compile(r"tests/\w+/test_(?P<name>\w+)\.py ")
 TOLD = re.compile(r"(?P<cases>[\d,]+) cases, (?P<bad>\d+) (bad|with faults)")
