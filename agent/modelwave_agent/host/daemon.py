@@ -5,7 +5,6 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ from modelwave_agent.host import config, status
 from modelwave_agent.host.agent import HostAgent
 from modelwave_agent.host.self_update.itself import SelfUpdate, require_free_name, take_line
 from modelwave_agent.host.settings_reader import ConfigError
-from modelwave_agent.host.supervised import problem_of, supervised
+from modelwave_agent.host.supervised import problem_of, supervised, until_signal
 from modelwave_agent.ports import ProofError
 from modelwave_shared import checkout, topics
 from modelwave_shared.slots import slot
@@ -129,23 +128,14 @@ def _run(options: argparse.Namespace) -> int:
 
 
 async def _until_signal(agent: HostAgent, itself: SelfUpdate | None, health: Path | None) -> None:
+    def begun(task: asyncio.Task[None]) -> None:
+        if itself:
+            itself.leave = task.cancel
+            watching = asyncio.ensure_future(itself.watch())
+            task.add_done_callback(lambda _: watching.cancel())
+
     async with supervised(agent.is_connected, health):
-        await _run_until_signal(agent, itself)
-
-
-async def _run_until_signal(agent: HostAgent, itself: SelfUpdate | None) -> None:
-    task = asyncio.ensure_future(agent.run_forever())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    if itself:
-        itself.leave = task.cancel
-        watching = asyncio.ensure_future(itself.watch())
-        task.add_done_callback(lambda _: watching.cancel())
-    try:
-        await task
-    except asyncio.CancelledError:
-        if not task.cancelled():
-            raise
+        await until_signal(agent.run_forever(), begun)
 
 
 def _supervise(options: argparse.Namespace) -> int:

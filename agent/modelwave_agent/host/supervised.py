@@ -7,8 +7,10 @@ The file is written anew every few seconds; put it where that wears no flash, su
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from modelwave_shared import supervisor
 
@@ -16,6 +18,23 @@ LOOK_SECONDS = 5
 OLD_SECONDS = 30
 CONNECTED, CONNECTING = "connected to the broker", "not connected to the broker"
 MAX_BYTES = 200
+
+
+async def until_signal(
+    work: Coroutine[Any, Any, None], begun: Callable[[asyncio.Task[None]], None] | None = None
+) -> None:
+    """Runs `work` until it ends, or SIGINT or SIGTERM cancels it. `begun` is called with its
+    task."""
+    task = asyncio.create_task(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    if begun:
+        begun(task)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            raise
 
 
 @contextlib.asynccontextmanager

@@ -11,12 +11,10 @@ counts as one that runs no file that is known.
 """
 
 import asyncio
-import hashlib
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +28,7 @@ from modelwave_agent.host.carried.port import (
     Observed,
     Progress,
 )
+from modelwave_agent.host.digests import sha256_of
 from modelwave_agent.journal import Journal
 
 if TYPE_CHECKING:
@@ -149,7 +148,9 @@ class CommandCarrier(Carrier):
     async def leave(self) -> None:
         if not self.commands.factory:
             raise CarrierError(NOTHING_OLDER)
-        await self.back(self.commands.factory, await apart(lambda: _sha256(self.commands.factory)))
+        await self.back(
+            self.commands.factory, await apart(lambda: sha256_of(self.commands.factory))
+        )
 
     async def observed(self) -> list[Observed]:
         found, self._observed = self._observed, []
@@ -241,8 +242,3 @@ def _filled(command: Sequence[str], words: Mapping[str, str]) -> list[str]:
 
 def _problem(name: str, ended: process.Ended) -> str:
     return f"{name} command: exit code {ended.code}: {ended.last_line() or 'nothing on stderr'}"
-
-
-def _sha256(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

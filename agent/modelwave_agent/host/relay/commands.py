@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,14 +22,7 @@ def run(config: Path, health: Path | None) -> int:
 
 async def _until_signal(gateway: Gateway, health: Path | None) -> None:
     async with supervised.supervised(gateway.is_connected, health):
-        task = asyncio.ensure_future(gateway.run())
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        try:
-            await task
-        except asyncio.CancelledError:
-            if not task.cancelled():
-                raise
+        await supervised.until_signal(gateway.run())
 
 
 def check(config: Path) -> int:

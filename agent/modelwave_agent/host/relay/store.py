@@ -13,7 +13,6 @@ is full, and each time one kept file goes for it.
 import asyncio
 import contextlib
 import errno
-import hashlib
 import os
 import re
 from collections import Counter
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from modelwave_agent.host.apart import apart
+from modelwave_agent.host.digests import sha256_of
 from modelwave_agent.host.faults import in_words
 from modelwave_agent.host.log import logger
 from modelwave_agent.intake import Intake, TooLong
@@ -31,7 +31,6 @@ from modelwave_agent.ports import FetchError
 MAX_FILES = 1024
 AT_ONCE = 32  # fetches; each over HTTP has a thread
 _NAME = re.compile(r"[0-9a-f]{64}(\.\d{1,10}\.part)?")
-_PIECE_BYTES = 256 * 1024
 
 Bring = Callable[[Intake], Awaitable[None]]
 
@@ -74,7 +73,7 @@ class FileStore:
         path = self.folder / sha256
         if not path.exists():
             return None
-        if sha256 not in self._hashed and await apart(lambda: _sha256(path)) != sha256:
+        if sha256 not in self._hashed and await apart(lambda: sha256_of(path)) != sha256:
             logger.warning("kept file %s: its bytes have changed; it is fetched anew", sha256[:12])
             path.unlink(missing_ok=True)
             return None
@@ -178,11 +177,3 @@ class _Coming(Intake):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self._room(len(data))
         super().write(data)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()

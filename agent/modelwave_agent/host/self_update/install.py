@@ -10,7 +10,6 @@ new agent also has to read the settings of this device.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import signal
@@ -21,6 +20,7 @@ import venv
 from collections.abc import Sequence
 from pathlib import Path
 
+from modelwave_agent.host.digests import sha256_of
 from modelwave_agent.host.expendable import be_expendable
 from modelwave_agent.host.self_update.environments import (
     AGENT,
@@ -68,7 +68,7 @@ def site_of(folder: Path) -> Path:
 def install(file: Path, folder: Path) -> None:
     """Makes the environment `folder` of the wheelhouse `file`, unless it is there already. Raises
     WheelhouseError and OSError."""
-    digest = _sha256(file)
+    digest = sha256_of(file)
     if is_complete(folder) and (folder / COMPLETE).read_text() == digest:
         return
     remove(folder)
@@ -114,11 +114,6 @@ def _last_line(done: "subprocess.CompletedProcess[str]") -> str:
 def _golden(path: Path) -> bytes:
     with open(path, "rb") as file:
         return file.read(MAX_GOLDEN_BYTES + 1)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
