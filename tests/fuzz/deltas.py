@@ -176,5 +176,11 @@ def steps_seeds() -> list[bytes]:
 
 
 def bsdiffs_seeds() -> list[bytes]:
-    some = _HEAD.pack(12, 2) + _ROW.pack(4, 2, 5) + _ROW.pack(6, 0, -3) + bytes(range(1, 40))
+    some = (
+        _HEAD.pack(15, 3)
+        + _ROW.pack(4, 2, 5)
+        + _ROW.pack(6, 0, -3)
+        + _ROW.pack(3, 0, 0)
+        + bytes(range(1, 40))
+    )
     return [some, _HEAD.pack(3, 1) + _ROW.pack(0, 3, 0) + b"abc"]

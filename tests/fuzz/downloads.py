@@ -15,7 +15,8 @@ from modelwave_agent.intake import TooLong
 from modelwave_agent.ports import FetchError
 from modelwave_controller.service.blocks import Requests, logger
 from modelwave_shared import blocks
-from modelwave_shared.blocks import BLOCK_BYTES, HEAD_BYTES
+from modelwave_shared.blocks import BLOCK_BYTES, HEAD_BYTES, MAX_BLOCKS
+from modelwave_shared.limits import MAX_BYTES
 from tests.fuzz.judging import require_line, run
 
 OFFSET, WANTED = 100, 3000
@@ -126,6 +127,8 @@ def request(data: bytes) -> bool:
         return False
     device, job = found
     assert device == "pi-1"
+    assert 1 <= job.count <= MAX_BLOCKS
+    assert job.offset <= MAX_BYTES
     assert blocks.request(job.sha256, job.offset, job.count) == data
     return True
 

@@ -41,6 +41,8 @@ def report(data: bytes) -> bool:
     else:
         assert again == found
         assert "nonce" in found.report.extra
+    other = expected | {"refused": "" if expected["refused"] else "x"}
+    assert not isinstance(_understood("reported", json.dumps(other).encode(), found.said), Repeat)
     sealed = _understood("reported", proofs.sealed(KEY, _topic("reported"), document))
     assert isinstance(sealed, ReportMessage)
     assert sealed.seal.is_of(KEY)

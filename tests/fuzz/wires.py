@@ -13,6 +13,7 @@ from modelwave_shared.line_messages import FROM_GATEWAY as TO_BOARD
 from tests.fuzz.judging import require_plain
 
 TAG = b"ab"
+FEW_BYTES = 16  # a HELLO with a name
 
 
 def frame(data: bytes) -> bool:
@@ -76,15 +77,17 @@ class _Clock:
 
 def session(data: bytes) -> bool:
     """Both ends of a line get any frames in any order: nothing is raised, and memory is bounded.
-    A message is taken if one has come whole."""
+    A message is taken if one has come whole. Of a payload the input has a few bytes, which are
+    repeated."""
     taken = False
     for side in (0, GATEWAY):
         end = _met(side)
         at = 0
         while at + 4 <= len(data):
             head, number, ack, size = data[at : at + 4]
-            payload = data[at + 4 : at + 4 + size]
-            at += 4 + size
+            few = data[at + 4 : at + 4 + min(size, FEW_BYTES)]
+            payload = (few * size)[: min(size, frames.MAX_PAYLOAD_BYTES)]
+            at += 4 + len(few)
             tag = TAG if head & 8 else b"\1\1"
             end._take(head & 7 | (FROM_GATEWAY - side), tag, number, ack, payload)
             taken = _look(end, head) or taken
@@ -157,6 +160,11 @@ def session_seeds() -> list[bytes]:
 
     both = one(HELLO, 0, 0, frames.hello(2, "pico-1"))
     both += one(WELCOME, 0, 0, frames.welcome(2, b"\0\0", "gw-1"))
+    endless = b"".join(bytes((DATA | 8, number, 0, 244)) + b"x" * FEW_BYTES for number in range(80))
     whole = one(DATA, 0, 0, b"some") + one(LAST, 1, 0, b"more", 8 | 16)
     sent = one(ACK, 0, 0, b"", 8 | 32) + one(ACK, 0, 2) + one(ACK, 0, 1, frames.GAP)
-    return [both + whole, both + whole + sent + one(RESET, 0, 0) + both]
+    return [
+        both + whole,
+        both + whole + both + endless,
+        both + whole + sent + one(RESET, 0, 0) + both,
+    ]
