@@ -1,5 +1,8 @@
 """Files of models, which come from anywhere."""
 
+import io
+import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,11 +11,12 @@ import tflite
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, helper
 
-from modelwave_controller.fit import PROFILES, ModelError, analyse, formats
+from modelwave_controller.fit import PROFILES, ModelError, analyse, formats, zip_list
 from modelwave_controller.fit.errors import ModelRefused, Unknown
 from modelwave_controller.fit.format_signs import sample_bytes
 from modelwave_controller.fit.metadata import associated_files
 from modelwave_controller.fit.model import Model, read_model
+from modelwave_controller.fit.zip_list import ZipError
 from modelwave_controller.models import onnx_file
 from tests.fit.graphs import random_graph
 from tests.fuzz.judging import require_line
@@ -21,6 +25,7 @@ _PROFILES = sorted(PROFILES)
 _EXAMPLES = Path(__file__).resolve().parents[1] / "data" / "fit" / "models"
 _MAX_SEED_BYTES = 3000
 MOST_NAME = 200
+MOST_UNPACKED = 1 << 16
 
 
 def tflite_file(data: bytes) -> bool:
@@ -107,3 +112,29 @@ def onnx_seeds() -> list[bytes]:
     graph = helper.make_graph(nodes, "g", [given], [out], [weights])
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     return [helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()]
+
+
+def packed(data: bytes) -> bool:
+    """A zip that is packed behind a model: zipfile reads the same files, if it reads them."""
+    try:
+        entries = zip_list.entries(data)
+        contents = {one.name: zip_list.read(data, one, MOST_UNPACKED) for one in entries}
+    except ZipError:
+        return False
+    zip_list.names(data[:500], data[-500:])
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as theirs:
+            read = {info.filename: theirs.read(info) for info in theirs.infolist()}
+    except (ValueError, LookupError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
+        return True
+    if read.keys() == contents.keys():  # it has other names for bytes that are no UTF-8
+        assert read == contents
+    return bool(entries)
+
+
+def packed_seeds() -> list[bytes]:
+    out = io.BytesIO(b"TFL3 and so on")
+    with zipfile.ZipFile(out, "a") as made:
+        made.writestr(zipfile.ZipInfo("labels.txt"), b"cat\ndog\n")
+        made.writestr(zipfile.ZipInfo("b"), b"x" * 300, zipfile.ZIP_DEFLATED)
+    return [out.getvalue()]

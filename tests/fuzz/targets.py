@@ -226,6 +226,28 @@ _ROWS = (
         6144,
     ),
     Target(
+        "file-url",
+        "the URLs of an order",
+        "host, board and controller agree whether files may come from it",
+        "places.url",
+        200,
+    ),
+    Target(
+        "redirect",
+        "where a file server redirects to",
+        "urllib sees https, a listed host and no user",
+        "places.redirect",
+        300,
+    ),
+    Target(
+        "model-zip",
+        "what is packed behind a model",
+        "zipfile reads the same files",
+        "models.packed",
+        1024,
+        ZIP,
+    ),
+    Target(
         "host-http",
         "answers of file servers, on hosts",
         "http.client reads the same status and body",
