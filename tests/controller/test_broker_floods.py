@@ -183,6 +183,22 @@ def test_packets_that_take_long_are_handled_in_turns_and_in_order(
     assert heard == [*(b"%d" % number for number in range(50)), b"end"]
 
 
+def test_device_that_floods_is_named_once(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(limits, "TURN_SECONDS", 0)
+    monkeypatch.setattr(limits, "FLOOD_TURNS", 10)
+    port = opened(lambda: embedded(settings_with_users())).port
+    quiet, floods = user(port, "cam-1"), user(port, "cam-2")
+    for client, number in ((quiet, 2), (floods, 20)):
+        topic = under("reported", "cam-1" if client is quiet else "cam-2")
+        client.send(*(publish(topic, b"x") for _ in range(number)), packet(PINGREQ))
+        client.until(PINGRESP)
+    named = [record.getMessage() for record in caplog.records if "slowly" in record.message]
+    assert len(named) == 1
+    assert "'cam-2' at 127.0.0.1" in named[0]
+
+
 # Logins.
 
 
