@@ -18,11 +18,14 @@ GRACE_SECONDS = 30
 HARM = ("rolled back", "roll-back", "FAIL", "worse")  # words of what a release does
 
 
-def plan_of(percents):
-    times = {"soak_seconds": (WINDOWS + 1) * WINDOW_SECONDS, "deadline_seconds": DEADLINE_SECONDS}
+def plan_of(*percents):
+    """The last stage has no controls, and need not soak for long."""
+    soak, deadline = (WINDOWS + 1) * WINDOW_SECONDS, {"deadline_seconds": DEADLINE_SECONDS}
+    stages = [{"percent": percent, "soak_seconds": soak} | deadline for percent in percents]
+    last = {"percent": 100, "soak_seconds": WINDOW_SECONDS} | deadline
     return make_plan(
         {
-            "stages": [{"percent": percent} | times for percent in percents],
+            "stages": [*stages, last],
             "gates": [f"accuracy >= baseline - {MARGIN}"],
             "trial": {"seconds": TRIAL_SECONDS},
             "judge": {"window_seconds": WINDOW_SECONDS, "grace_seconds": GRACE_SECONDS},
@@ -30,8 +33,8 @@ def plan_of(percents):
     )
 
 
-PLAN = plan_of((10, 50, 100))
-FIRST = plan_of((100,))  # nobody has a model yet that could be compared
+PLAN = plan_of(10, 50)
+FIRST = plan_of()  # nobody has a model yet that could be compared
 
 
 class DayPerson(person.Person):
