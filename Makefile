@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo page check test test-long sweep fuzz heal trust api relay boards-sweep lint bench scale outage retained fit models board footprint judge docs clean
+.PHONY: help setup demo page check test test-long sweep fuzz faults mutants heal trust api relay boards-sweep lint bench scale outage retained fit models board footprint judge docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ heal: $(STAMP) ## 2,000 random histories of trouble, simulated; SEED=… HISTORI
 
 trust: $(STAMP) ## every sweep of keys, signatures and attacks, its figures last; SWEEPS="signatures" for some
 	$(BIN)/python -m tests.trust $(SWEEPS)
+
+faults: $(STAMP) ## one-line faults, each of which a test catches, one line each; FAULTS="takes no-soak" for some
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 judge: $(STAMP) ## what the judge does to good and bad releases, as tables; TABLES="halt cost" RUNS=200 for less
 	$(BIN)/python -m tests.judge $(TABLES) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
