@@ -23,7 +23,7 @@ from tests.inject.tracing import Log
 sys.path.append(str(Path(__file__).parents[1] / "controller"))
 
 from rollout_world import FLEET, TARGET, Device, World, quick
-from simulated_fleet import SimulatedFleet, poll, retained
+from simulated_fleet import SimulatedFleet, poll, retained, retained_orders
 from test_service_killed import published, result
 
 from modelwave_controller.broker import EmbeddedBroker, EmbeddedBrokerSettings
@@ -127,20 +127,24 @@ async def play(
     """Returns the faults, and then there is a folder of the point's name in `folder`."""
     played = await _played(forker, folder / str(point).replace(":", "-"), point)
     for what, right in undisturbed.result.items():
-        if played.result[what] != right:
-            played.faults.append(f"{what}: {played.result[what]}, undisturbed it was {right}")
+        if played.result.get(what) != right:
+            told = f"{what}: {played.result.get(what)}, undisturbed it was {right}"
+            played.faults.append(told)
     return played.faults, hit(played.log, point)
 
 
 async def _played(forker: Forker, folder: Path, point: Point | None) -> Played:
     """Release 1 goes to all, release 2 is bad."""
-    broker = Witness()
+    broker, found = Witness(), {}
     await broker.start()
     try:
         with closing(await asyncio.to_thread(_world, folder, broker.port)) as world:
             broker.database = make_url(world.home.database_url).database
             async with served(forker, world.home.path, point) as service:
-                found = await asyncio.to_thread(_rollouts, world, broker.port)
+                try:
+                    found = await asyncio.to_thread(_rollouts, world, broker.port)
+                except AssertionError as error:  # what was waited for did not come
+                    service.faults.append(str(error))
                 await service.stop()
             faults = [*service.faults, *broker.unknown]
             faults += await asyncio.to_thread(_problems, world, broker.port)
@@ -171,6 +175,8 @@ def _rollouts(world: World, port: int) -> Any:
             world.start(release, quick(10, 100))
             poll(lambda: all(one.status in FINAL for one in world.state().rollouts.values()))
         poll(lambda: published(world))
+        newest = max(order["seq"] for order in retained_orders(port).values())
+        fleet.wait_for(lambda: all(one["seq"] == newest for one in fleet.orders.values()))
         return result(world, fleet, port)
 
 
