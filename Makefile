@@ -58,6 +58,9 @@ sweep: $(STAMP) ## power cut at every moment on a disk that forgets, one line la
 fuzz: $(STAMP) ## made-up inputs for whatever reads bytes, 10,000,000 each; TARGETS="envelope json" RUNS=… for less, KEEP=1 keeps new ones
 	$(BIN)/python -m tests.fuzz $(TARGETS) $(if $(RUNS),--runs $(RUNS)) $(if $(KEEP),--keep)
 
+mutants: $(STAMP) ## small changes of the modules that decide, each shown to their tests, one line last; PARTS="machine" for some
+	$(BIN)/python -m tests.mutation $(PARTS)
+
 heal: $(STAMP) ## 2,000 random histories of trouble, simulated; SEED=… HISTORIES=… for others
 	$(BIN)/python -m tests.heal $(if $(SEED),--seed $(SEED)) $(if $(HISTORIES),--histories $(HISTORIES))
 
