@@ -72,7 +72,7 @@ class Controller:
         shifted = [sys.executable, "-m", "tests.day.shifted", str(self.clock), "controller"]
         line = [*shifted, "modelwave_controller", "--home", str(self.home.path), command, *options]
         self.running.start(name, [*line, "--ready-file", str(ready)])
-        self.running.wait_for(name, ready, START_SECONDS)
+        self.running.wait_for(name, ready, START_SECONDS)  # by the day's clock, which goes on
         return json.loads(ready.read_text())
 
     def size(self):
