@@ -47,8 +47,13 @@ def installed(file: Path, folder: Path) -> None:
         install.install(file, folder)
 
 
+@cache
+def site_of(folder: Path) -> Path:
+    return install.site_of(folder)  # which takes long
+
+
 def what_is_missing(folder: Path) -> list[str]:
     """Returns the files that a whole environment has, and this one does not."""
-    site = install.site_of(folder)
+    site = site_of(folder)
     wanted = {site / name: data for name, data in MODULES.items()}
     return [str(at) for at, data in wanted.items() if not at.exists() or at.read_bytes() != data]

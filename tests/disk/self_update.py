@@ -11,7 +11,6 @@ from modelwave_agent import record as records
 from modelwave_agent import root_store
 from modelwave_agent.banks import NAMES
 from modelwave_agent.host.folders import make_folder
-from modelwave_agent.host.self_update import install
 from modelwave_agent.host.self_update.choice import OWN, End, Failures, Start, next_start
 from modelwave_agent.host.self_update.environments import COMPLETE
 from modelwave_agent.host.self_update.itself import AgentHooks, SelfUpdate
@@ -37,7 +36,7 @@ from tests.disk.device import (
     Life,
     Link,
 )
-from tests.disk.environment import MARK, MODULES, installed, wheelhouse
+from tests.disk.environment import MARK, MODULES, installed, site_of, wheelhouse
 from tests.disk.medium import ROOT, Disk, State
 from tests.disk.scenes import ROLLED_BACK, SUCCEEDED, Scene, order
 from tests.disk.sweep import Count, Sweep
@@ -131,7 +130,10 @@ class Launched(Device):
         return agent, itself
 
     def kind(self, place: str) -> bytes:
-        return _mark(Path(f"{FOLDER}/{place}.venv")).split(b" ")[0] if place else b""
+        """Which agent it is: seen by the test, so that no error of the disk comes in between."""
+        site = site_of(Path(f"{FOLDER}/{place}.venv"))
+        mark = dict(self.disk.seen()).get(f"{site}/{MARK}".removeprefix(ROOT)) or b""
+        return mark.split(b" ")[0] if place else b""
 
     def check_start(self, start: Start, record: Any) -> None:
         self.runs.append(start)
@@ -163,14 +165,14 @@ class Launched(Device):
 
 
 def _mark(folder: Path) -> bytes:
-    path = install.site_of(folder) / MARK
+    path = site_of(folder) / MARK
     return path.read_bytes() if path.exists() else b""
 
 
 def _missing(held: dict[str, bytes | None], bank: int, entry: Any) -> str:
     """Returns what the environment of a bank lacks, "" if it is whole."""
     folder = f"{FOLDER}/{NAMES[bank]}.venv".removeprefix(ROOT)
-    site = str(install.site_of(Path(folder)))
+    site = str(site_of(Path(folder)))
     wanted = {f"{site}/{name}": data for name, data in MODULES.items()}
     wanted[f"{folder}/{COMPLETE}"] = entry["files"][0]["sha256"].encode()
     return next((place for place, data in wanted.items() if held.get(place) != data), "")

@@ -112,7 +112,7 @@ def around(disk: Disk) -> Iterator[None]:
     """Mounts the disk, for a command whose keys and temporary names are the same each time, and
     that encrypts nothing, as that takes long."""
     filecmp.clear_cache()  # which goes by the times of files, and they are all the same here
-    used = [int(found[0]) for path, _ in disk.seen() if (found := re.search("[0-9]{8}$", path))]
+    used = [int(found[0]) for path, _ in disk.seen() if (found := re.search("[0-9]{7}$", path))]
     seeds = itertools.count(1 + max(used, default=0))
 
     def generated() -> keys.SigningKey:
@@ -129,7 +129,7 @@ def around(disk: Disk) -> Iterator[None]:
         mock.patch.object(keys, "generate", generated),
         mock.patch.object(pkcs8, "encrypted_pem", encrypted),
         mock.patch.object(contexts, "file", return_value=HOME / "a" / "contexts.toml"),
-        mock.patch("tempfile._get_candidate_names", return_value=(f"{n:08}" for n in seeds)),
+        mock.patch("tempfile._get_candidate_names", return_value=(f"a{n:07}" for n in seeds)),
         mock.patch("secrets.token_bytes", bytes),
         mock.patch("secrets.token_hex", lambda size: f"{next(seeds):0{2 * size}}"),
     ):
