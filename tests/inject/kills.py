@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -17,7 +17,8 @@ from tests.inject.surroundings import BAD, GOOD, Surroundings, release
 
 MOST_KILLS = 25  # for one order; then the agent may live until it is over
 BAD_SHARE = REVERT_SHARE = 0.2  # of the orders
-SPANS = 1.5  # the kill comes within so many times what an update takes
+SPANS = 1.2  # the kill comes within so many times what the update takes, or the whole life,
+BOOT_SHARE = 0.15  # which is taken in so many lives, so that some are killed before the update
 WORN = f"reset {MAX_TRIES} times"
 
 
@@ -76,42 +77,47 @@ class Storm:
         self._confirmed: list[signing.Release] = []  # the newest last
         self._killed = 0  # since the order
         self._in_attempts = 0  # of them, those that ended a proof or a trial
+        self._spans = 0.0, 0.0  # seconds of the last undisturbed life, and of the update in it
         self._left: Any = None  # the journal's record after the last kill
         self._ordered = self._order(1, GOOD)
 
-    async def run(self, number: int, tell: Callable[[], None]) -> None:
+    async def run(self, count: int, tell: Callable[[], None]) -> None:
         """So many kills, after each of which `tell` is called; then the last order may come to its
         end."""
         try:
             await self._undisturbed()  # the first one makes the journals
-            span = await self._undisturbed()
-            for _ in range(number):
-                if self._killed == MOST_KILLS:
+            for number in range(count):
+                if self._killed == MOST_KILLS or not number:
                     await self._undisturbed()
-                await self._disturbed(self._random.uniform(0, SPANS * span))
+                await self._disturbed()
                 tell()
             await self._undisturbed()
         except Hangs as error:
             self._blame(str(error))
 
-    async def _undisturbed(self) -> float:
-        """A life until the present order is over. Returns the seconds until then."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+    async def _undisturbed(self) -> None:
+        """A life until the present order is over."""
+        clock = asyncio.get_running_loop().time
+        born = clock()
         async with self._life() as life:
+            await self._until(life, self.ear.begun(self._ordered.seq))
+            began = clock()
             await self._over(life)
-            took = loop.time() - began
+            self._spans = clock() - born, clock() - began
             life.send(signal.SIGTERM)
             await first_of("its end", life.code)
         self._blame(*problems_of(life))
-        return took
 
-    async def _disturbed(self, seconds: float) -> None:
-        """A life that is killed after so many seconds. Orders that are over meanwhile are followed
-        by others."""
+    async def _disturbed(self) -> None:
+        """A life that is killed at a random moment. Orders that are over by then are followed by
+        others."""
+        whole, update = self._spans
+        is_early, share = self._random.random() < BOOT_SHARE, self._random.uniform(0, SPANS)
         async with self._life() as life:
+            if not is_early:
+                await self._until(life, self.ear.begun(self._ordered.seq))
             with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(share * (whole if is_early else update)):
                     while not life.code.done():
                         await self._over(life)
             life.send(signal.SIGKILL)
@@ -150,13 +156,8 @@ class Storm:
 
     async def _over(self, life: Life) -> None:
         """Waits until the order is over, or the life; then gives the next order."""
-        heard = asyncio.ensure_future(self.ear.hear(self._ordered.seq, SUCCEEDED, ROLLED_BACK))
-        try:
-            await first_of("the outcome", life.code, heard)
-            if not heard.done():
-                return
-        finally:
-            heard.cancel()
+        if not await self._until(life, self.ear.hear(self._ordered.seq, SUCCEEDED, ROLLED_BACK)):
+            return
         told, ordered = self.ear.told, self._ordered
         is_worn, may_be_worn = told["reason"].startswith(WORN), self._in_attempts >= MAX_TRIES
         if is_worn != may_be_worn or not (is_worn or told["outcome"] == ordered.outcome):
@@ -169,6 +170,15 @@ class Storm:
             self._confirmed = [one for one in self._confirmed if one is not ordered.release]
             self._confirmed.append(ordered.release)
         self._next()
+
+    async def _until(self, life: Life, heard: Coroutine[Any, Any, None]) -> bool:
+        """Waits until this was heard, or the life is over; whether it was heard. Raises Hangs."""
+        hearing = asyncio.ensure_future(heard)
+        try:
+            await first_of("the report", life.code, hearing)
+            return hearing.done()
+        finally:
+            hearing.cancel()
 
     def _next(self) -> None:
         """Draws the next order."""
