@@ -29,20 +29,25 @@ class Numbering:
     def count_boot(self) -> None:
         """Counts this reset durably, and draws the install id of a new state folder, by which the
         controller knows that the numbers begin anew. Where that cannot be done, no id is reported
-        but one that was durable before, and the next reset will have the same number. Its
-        documents must still come after these: they are numbered from the time on, where there is
-        a clock."""
+        but one that was durable before, and the documents go on as those of the reset before: they
+        are numbered from the time on. So they come after its own, and the next reset's after them.
+        Without a clock they have the number that the next reset will have, too."""
         try:
             record = self.boots.read() or {"boot": 0}
             self.install = record.get("install", "")
+            self.boot = max(self.boot, record["boot"])
             record["install"] = self.install or _drawn_install()
-            record["boot"] = self.boot = max(record["boot"] + 1, self.boot)
+            record["boot"] = self.boot + 1
             self.boots.write(record)
-            self.install = record["install"]
+            self.boot, self.install = record["boot"], record["install"]
             self.trouble = ""
         except OSError as error:
+            wall = self.clock.wall()
+            if wall is not None:
+                self.n = max(self.n, wall)
+            elif not self.trouble:
+                self.boot += 1
             self.trouble = "state: %s" % error
-            self.n = max(self.n, self.clock.wall() or 0)
 
     def numbered(self) -> "Document":
         """Begins a document with the next number."""

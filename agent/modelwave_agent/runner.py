@@ -416,10 +416,12 @@ class Agent:
         while True:
             await self.clock.sleep(self.metrics_seconds)
             self.observations.close(self.clock.now())
-            if self.connected.is_set():
-                await self._send_windows()
+            await self._send_windows()
 
     async def _send_windows(self) -> None:
+        """Sends the windows that wait, if there is a connection."""
+        if not self.connected.is_set():
+            return
         observations = self.observations
         topic = topics.metrics(self.device.fleet, self.device.name)
         try:

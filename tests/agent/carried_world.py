@@ -209,7 +209,9 @@ class CarriedWorld(World):
         device = Enrolment(DEVICE.name, DEVICE.target, root)
         boots = Journal(self.folder, "device")
         walk = RootWalk(device, self.folder, clock, problem)
-        self.agent = CarriedAgent(device, {"digits": around}, link, clock, boots, walk, "gw-1")
+        self.agent = CarriedAgent(
+            device, {"digits": around}, link, clock, boots, walk, "gw-1", self.folder
+        )
         self.agent.optional = tuple(
             one for one in self.agent.optional if one.topic != self.agent.reported
         )

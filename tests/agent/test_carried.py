@@ -152,9 +152,9 @@ def test_inferences_that_the_board_counts_end_its_trial_and_come_as_windows(tmp_
 
     assert asyncio.run(live(world, counts))
     assert world.last_report()["reason"] == "1 of 5 inferences on trial failed: cold"
-    assert list(world.agent.observations.windows) == [("digits", 2)]
-    window = world.agent.observations.windows["digits", 2]
-    assert window.counts[:2] == [5, 1]
+    (kept,) = world.agent.observations.waiting  # its window ended with the agent
+    document = kept.document
+    assert (document["release"], document["inferences"], document["failures"]) == (2, 5, 1)
 
 
 def test_a_board_that_cannot_run_golden_sets_says_so_with_its_success(tmp_path, monkeypatch):

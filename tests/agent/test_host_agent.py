@@ -278,6 +278,23 @@ def test_model_is_live_after_a_restart_without_a_broker(tmp_path):
     run(tmp_path, main)
 
 
+def test_what_was_measured_without_a_broker_arrives_after_a_restart(tmp_path):
+    async def main(made):
+        with HostAgent.from_config(made.toml()):
+            await made.order(V2)
+            await made.outcome()
+        with refused_port() as port:
+            alone = World(tmp_path, port, 1, None, {})
+            with HostAgent.from_config(alone.toml()) as agent:
+                await asyncio.to_thread(agent.wait_live, "digits", 20)
+                agent.run("digits", PICTURE)
+        with HostAgent.from_config(made.toml()):
+            window = await made.told("metrics", lambda _: True)
+            assert (window["boot"], window["release"], window["inferences"]) == (2, 2, 1)
+
+    run(tmp_path, main)
+
+
 def test_runs_in_the_programs_own_event_loop(tmp_path):
     async def main(made):
         agent = HostAgent.from_config(made.toml())

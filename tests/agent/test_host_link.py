@@ -495,6 +495,23 @@ def test_packet_that_cannot_be_read_is_a_lost_link(packet):
     run(main)
 
 
+def test_device_without_a_thread_for_the_connection_is_a_lost_link(broker, monkeypatch):
+    start = threading.Thread.start
+
+    def only_others(thread):
+        if thread.name.startswith("paho"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", only_others)
+
+    async def main():
+        with pytest.raises(LinkLost, match="can't start new thread"):
+            await connected(link_to(broker.port))
+
+    run(main)
+
+
 def test_cancelled_connect_leaves_nothing_connected(broker):
     async def main():
         link = link_to(broker.port)

@@ -97,6 +97,24 @@ def test_id_that_was_durable_is_told_when_the_folder_is_read_only(tmp_path, unwr
     assert booted(world) == first
 
 
+def test_next_reset_s_documents_come_after_those_of_one_that_was_not_counted(tmp_path, monkeypatch):
+    def fails(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    world, told = World(tmp_path), []
+
+    def boot():
+        report = world.boot()[0].state()
+        told.append((report["boot"], report["n"]))
+
+    boot()
+    monkeypatch.setattr(journals.Journal, "write", fails)
+    boot()
+    monkeypatch.undo()
+    boot()
+    assert told == sorted(set(told))
+
+
 def test_device_without_a_source_of_randomness_tells_no_id(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "urandom")
     agent, _ = World(tmp_path).boot()

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import sys
 
 import pytest
@@ -16,7 +17,7 @@ np = pytest.importorskip("numpy")
 pytest.importorskip("tflite", reason="the package tflite, which writes models, is not installed")
 
 from modelwave_agent.host.golden import proof  # noqa: E402
-from modelwave_agent.host.runtimes import arrays  # noqa: E402
+from modelwave_agent.host.runtimes import arrays, litert  # noqa: E402
 from modelwave_agent.host.runtimes.litert import LiteRT  # noqa: E402
 from tests.fit.writer import Graph, write  # noqa: E402
 
@@ -228,6 +229,34 @@ class Odd(HostRuntime):
 
     def _run(self, inputs):
         return self.answer
+
+
+def test_runtime_whose_files_cannot_be_read_once_is_installed_all_the_same(monkeypatch):
+    tries, version = [], litert.metadata.version
+
+    def failing(name):
+        tries.append(name)
+        if len(tries) == 1:
+            raise OSError(5, "Input/output error")
+        return version(name)
+
+    monkeypatch.setattr(litert.metadata, "version", failing)
+    assert "tflite" in [one.format for one in registry.installed(RuntimeSettings())]
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_what_a_runtime_says_once_may_be_an_error_of_the_disk_and_twice_is_the_model_s(failures):
+    tries = []
+
+    class Failing(Odd):
+        def load(self, path, loading):
+            tries.append((path, loading))
+            if len(tries) <= failures:
+                raise ProofError("could not open the model")
+
+    with pytest.raises(ProofError) if failures == 2 else contextlib.nullcontext():
+        Failing(RuntimeSettings()).load_surely("a.odd", {"shapes": {}})
+    assert tries == [("a.odd", {"shapes": {}})] * 2
 
 
 TOLERANCE = {

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from modelwave_agent import ports
 from modelwave_agent.host.shadow_messages import (
     FAILED,
     LOADED,
@@ -17,11 +18,12 @@ from modelwave_agent.host.shadow_messages import (
 )
 from modelwave_agent.host.shadow_tally import LAST_RUNS, LEAST_RUNS, Tally
 from modelwave_agent.host.shadow_windows import HostObservations
-from modelwave_agent.types import MAX_UNSENT
+from modelwave_agent.types import MAX_UNSENT, Enrolment
 from modelwave_shared import reports
 from modelwave_shared.limits import MAX_TEXT
 from modelwave_shared.window_format import MAX_METRICS_BYTES
 from modelwave_shared.words import METRICS
+from tests.signing import root
 
 LABELS = {"kind": "labels", "least_ppm": 900_000}
 STEPS = {"kind": "outputs", "steps": {"tflite-runtime": 2}}
@@ -211,24 +213,28 @@ def test_end_of_a_shadow_tells_all_that_was_seen_within_a_report():
     assert len("shadow: " + made.ended(604800, 10**9)[1]) <= MAX_TEXT
 
 
-class Sender:
+class Sender(ports.Clock):
+    """A device without a connection, and a medium that cannot be written."""
+
     def __init__(self):
-        self.seen = HostObservations(900, 0)
-        self.now = 0
-        self.number = 0
+        self.time = self.number = 0
+        self.seen = HostObservations(900, self, "/nowhere", Enrolment("pi", "linux-cpu", root()))
+
+    def now(self):
+        return self.time
 
     def numbered(self):
         self.number += 1
         return {"boot": 1, "n": self.number}
 
     def close(self):
-        self.now += 900
-        self.seen.close(self.now)
+        self.time += 900
+        self.seen.close(self.time)
 
     def sent(self):
         """All documents that wait, as a controller reads them."""
         found = []
-        while document := self.seen.next(self.numbered, self.now):
+        while document := self.seen.next(self.numbered, self.time):
             payload = json.dumps(document).encode()
             assert len(payload) < MAX_METRICS_BYTES
             found.append(reports.read(METRICS, payload))

@@ -18,6 +18,7 @@ from broker_clients import (
     PUBLISH,
     SUBACK,
     SUBSCRIBE,
+    Packet,
     RawClient,
     connect,
     packet,
@@ -183,6 +184,22 @@ def test_packets_that_take_long_are_handled_in_turns_and_in_order(
     assert heard == [*(b"%d" % number for number in range(50)), b"end"]
 
 
+def test_device_that_floods_is_named_once(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(limits, "TURN_SECONDS", 0)
+    monkeypatch.setattr(limits, "FLOOD_TURNS", 10)
+    port = opened(lambda: embedded(settings_with_users())).port
+    quiet, floods = user(port, "cam-1"), user(port, "cam-2")
+    for client, number in ((quiet, 2), (floods, 20)):
+        topic = under("reported", "cam-1" if client is quiet else "cam-2")
+        client.send(*(publish(topic, b"x") for _ in range(number)), packet(PINGREQ))
+        client.until(PINGRESP)
+    named = [record.getMessage() for record in caplog.records if "slowly" in record.message]
+    assert len(named) == 1
+    assert "'cam-2' at 127.0.0.1" in named[0]
+
+
 # Logins.
 
 
@@ -274,6 +291,16 @@ def test_logins_that_wait_are_bounded_and_one_that_leaves_makes_room() -> None:
     asyncio.run(scenario())
 
 
+def test_who_gave_the_right_password_is_not_let_in_with_another() -> None:
+    async def scenario() -> list[bool]:
+        passwords = Passwords({"cam-1": HASHES["cam-1"]})
+        found = [await passwords.check("cam-1", word, "a") for word in ("one", "two", "", "one")]
+        passwords.close()
+        return found
+
+    assert asyncio.run(scenario()) == [True, False, False, True]
+
+
 def test_password_that_was_right_is_checked_again_after_the_user_got_another() -> None:
     async def scenario() -> list[bool]:
         passwords = Passwords({"cam-1": HASHES["cam-1"]})
@@ -297,6 +324,19 @@ def test_connections_that_say_nothing_make_place_for_one_that_does(opened: Opene
     assert silent[0].until_closed() == []
     served.send(packet(PINGREQ))
     served.until(PINGRESP)
+
+
+def test_fleet_that_comes_back_at_once_is_let_in(opened: Opened) -> None:
+    """Their CONNECTs are all there before the broker gets to accept the first of them."""
+    host = opened(embedded)
+    busy = threading.Event()
+    host.loop.call_soon_threadsafe(busy.wait)
+    number = limits.MAX_WAITING_BY_ADDRESS + 150
+    clients = [RawClient(host.port) for _ in range(number)]
+    for name, client in enumerate(clients):
+        client.send(connect(f"device-{name}"))
+    busy.set()
+    assert [client.receive() for client in clients] == [Packet(CONNACK, 0, b"\0\0")] * number
 
 
 def test_one_connection_too_many_is_refused(opened: Opened) -> None:

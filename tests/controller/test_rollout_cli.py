@@ -534,7 +534,7 @@ def test_device_list_and_show_tell_what_it_runs_and_what_is_wrong(world: World, 
     world.hear([])
     listed = run("device", "list").out
     assert "digits: FAILED" in listed
-    assert "1 message not understood" in listed
+    assert "1 message ignored" in listed
     assert len(run("device", "list", "--json").json()) == 21
     assert run("device", "list", "--target", "esp32", "--json").json() == []
     shown = run("device", "show", asked[0].name).out

@@ -441,7 +441,7 @@ def test_what_a_newer_agent_says_is_counted_and_says_what_to_update(
     name = {"report": "reported"}.get(kind, kind)
     assert bad["reason"] == f"{name}: {problem} is read here; update the controller"
     assert cli.run(["--home", str(world.home.path), "device", "list"]) == 0
-    assert "1 message not understood" in capsys.readouterr().out
+    assert "1 message ignored" in capsys.readouterr().out
 
 
 def test_what_a_newer_agent_puts_into_extra_is_ignored(world: World) -> None:

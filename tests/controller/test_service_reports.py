@@ -483,6 +483,19 @@ def test_who_floods_loses_their_own_messages_not_others(world: World) -> None:
     assert (topics.reported(FLEET, "d2"), b"x") in taken
 
 
+def test_who_floods_is_named_by_the_log_and_the_list_of_devices(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = world.devices["d1"]
+    for number in range(MAX_BACKLOG + 40):
+        world.inbox.put(topics.reported(FLEET, "d1"), device.report(agent=f"agent {number}"))
+    world.hear([world.devices["d2"]])
+    told = "device d1: 40 messages ignored: reported: it sends faster than is stored"
+    assert told in caplog.text
+    assert shown(world, "d1")["bad"]["count"] == 40
+    assert shown(world, "d2")["bad"] is None
+
+
 @pytest.mark.slow
 def test_20000_devices_at_once_are_all_stored(world: World) -> None:
     inbox = Inbox()

@@ -399,6 +399,20 @@ def test_document_that_is_repeated_after_it_was_folded_counts_once(store: Store)
     assert sums(store) == [(1, 1, 300, 3, 30, 27)]
 
 
+def test_windows_that_a_device_has_kept_over_resets_for_days_count_once(store: Store) -> None:
+    take(store, [document(1)])
+    later = NOW + 4 * DAY_SECONDS
+    kept = [document(n, age_seconds=3 * DAY_SECONDS - n * WINDOW_SECONDS) for n in (2, 3)]
+    kept += [document(n, boot=2, window=n, age_seconds=DAY_SECONDS) for n in (1, 2)]
+    every = [*kept, document(1, boot=3, window=1)]
+    for now in (later, later + 60, later + 3 * DAY_SECONDS):  # the power is cut before it ends
+        take(store, every, now)
+        fold_all(store, now)
+    wanted = tuple(6 * number for number in COUNTED.values())
+    assert sums(store) == [(1, 1, *wanted)]
+    assert summed(stored(store)) == wanted
+
+
 def test_late_labels_of_a_folded_window_are_added_to_its_hour(store: Store) -> None:
     take(store, [document(1)])
     later = 3 * DAY_SECONDS

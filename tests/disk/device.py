@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -73,6 +74,8 @@ class Life(NamedTuple):
 class Device(fakes.World):
     """The world in one life."""
 
+    agents, clocks = Agent, fakes.FakeClock
+
     def __init__(self, scene: Any, disk: Disk, facts: Facts) -> None:
         self.disk = disk
         super().__init__(STATE)
@@ -115,9 +118,10 @@ class Device(fakes.World):
         root, problem = root_store.newest(STATE, fakes.ROOT)
         device = Enrolment(fakes.DEVICE.name, fakes.DEVICE.target, root)
         self.update = update = Update(MODEL, device, around)
-        link, clock = Link(self), fakes.FakeClock(self)
+        link, clock = Link(self), self.clocks(self)
         walk = RootWalk(device, STATE, clock, problem)
-        agent = Agent(device, {MODEL: update}, link, clock, Journal(STATE, "device"), walk)
+        boots = Journal(STATE, "device")
+        agent = self.agents(device, {MODEL: update}, link, clock, boots, walk)
         agent.optional = tuple(one for one in agent.optional if one.topic != agent.reported)
         return agent, update
 
@@ -274,8 +278,9 @@ def live(scene: Any, state: State, facts: Facts, prepare: Any = None) -> Life:
     return lived(scene, disk, facts)
 
 
-def lived(scene: Any, disk: Disk, facts: Facts) -> Life:
-    """The same, on a disk as it is."""
+@contextlib.contextmanager
+def around(disk: Disk) -> Iterator[None]:
+    """Mounts the disk for a life in which the same happens each time."""
     state = disk.seen()
 
     def drawn(size: int) -> bytes:
@@ -289,6 +294,12 @@ def lived(scene: Any, disk: Disk, facts: Facts) -> Life:
         mock.patch.object(ed25519, "verify", _verify),
         mock.patch("os.urandom", drawn),
     ):
+        yield
+
+
+def lived(scene: Any, disk: Disk, facts: Facts) -> Life:
+    """The same, on a disk as it is."""
+    with around(disk):
         world = Device(scene, disk, facts)
         turns = HOPELESS_TURNS if disk.is_hopeless else TURNS
         is_done = LOOP.run_until_complete(fakes._lived(world, scene.done(world), None, turns))

@@ -38,6 +38,7 @@ class PowerCut(BaseException):
 
 class Device:
     all = ()  # of the world that plays now
+    metrics_seconds = 900  # of a window
 
     def __init__(self, world, name, folder, has_clock):
         self.world = world
@@ -109,6 +110,10 @@ class Device:
         if self.life:
             self.life.link.lose()
 
+    def link(self, reachable):
+        """Returns the link of a life; while `reachable()` is false there is no network."""
+        return DeviceLink(self.world.broker, self.name, reachable, self.has_old_agent)
+
     @property
     def record(self):
         return self.life.update.record
@@ -159,9 +164,7 @@ class Life:
         self.off = False
         self.loop = asyncio.get_running_loop()
         self.born = self.loop.time()
-        self.link = DeviceLink(
-            self.world.broker, device.name, self._reachable, device.has_old_agent
-        )
+        self.link = device.link(self._reachable)
         folder = str(device.folder)
         clock = DeviceClock(self)
         around = ports.Ports(
@@ -178,7 +181,8 @@ class Life:
         device.has_model = device.has_model or record["banks"][record["live"]] is not None
         boots = DeviceJournal(self, folder, "device")
         walk = RootWalk(device.enrolment, folder, clock)
-        self.agent = Agent(device.enrolment, {MODEL: self.update}, self.link, clock, boots, walk)
+        given = (self.link, clock, boots, walk, device.metrics_seconds)
+        self.agent = Agent(device.enrolment, {MODEL: self.update}, *given)
         self.task = self.loop.create_task(self.agent.run())
         self.task.add_done_callback(self._ended)
 

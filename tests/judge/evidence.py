@@ -5,7 +5,7 @@ import numpy as np
 from modelwave_controller.judge import estimated, levels, rollbacks
 from modelwave_controller.judge.compare import Pair
 from modelwave_controller.judge.devices import NOTHING, Observed, Sums, arm, freeze
-from modelwave_controller.judge.silence import judge_silence
+from modelwave_controller.judge.silence import Heard, judge_silence
 from modelwave_controller.judge.verdicts import FAIL, HOLD
 from modelwave_controller.rollout import gates
 from modelwave_controller.rollout.plan import Stage
@@ -111,7 +111,8 @@ def silence_fails(rng, devices, crashed, quantities=4):
         counts = int(quiet[:opened].sum()), opened, int(quiet[opened:].sum()), devices - opened
         for look in range(len(plan.windows)):
             budget = plan.occasion(stage, look).budget
-            if judge_silence(*counts, budget, look).word == FAIL:
+            found = judge_silence([Heard(*counts)], budget, look)
+            if found and found.word == FAIL:
                 return stage
     return None
 

@@ -1,5 +1,6 @@
 """The distributions of judge/statistics.py against SciPy's."""
 
+import itertools
 import math
 import random
 
@@ -59,9 +60,24 @@ def test_fishers_test_is_that_of_scipy() -> None:
         mean, spread = drawn * marked / total, math.sqrt(drawn) / 2 + 1
         hits = max(0, min(drawn, marked, round(CHANCE.gauss(mean, spread))))
         theirs = stats.hypergeom.sf(hits - 1, total, marked, drawn)
-        ours = statistics.fisher_tail(hits, drawn, marked, total)
+        ours = statistics.fisher_tail(hits, [statistics.Group(drawn, marked, total)])
         assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-12)
 
 
 def test_fishers_test_of_impossible_numbers_is_0() -> None:
-    assert statistics.fisher_tail(4, 3, 10, 20) == 0
+    assert statistics.fisher_tail(4, [statistics.Group(3, 10, 20)]) == 0
+
+
+def test_fishers_test_within_groups_is_that_of_all_ways_to_draw() -> None:
+    groups = [statistics.Group(3, 3, 4), statistics.Group(2, 1, 5), statistics.Group(4, 2, 9)]
+    ways = [
+        [set(drawn) for drawn in itertools.combinations(range(group.total), group.drawn)]
+        for group in groups
+    ]
+    hits = [
+        sum(len(one & {*range(group.marked)}) for one, group in zip(drawn, groups, strict=True))
+        for drawn in itertools.product(*ways)
+    ]
+    for least in range(8):
+        share = sum(one >= least for one in hits) / len(hits)
+        assert statistics.fisher_tail(least, groups) == pytest.approx(share)

@@ -42,6 +42,7 @@ from modelwave_agent.host.folders import make_folder
 from modelwave_agent.host.handover import Handover
 from modelwave_agent.host.hooks import CommandHooks, MayUpdate
 from modelwave_agent.host.http import HostHttpFetcher
+from modelwave_agent.host.keeping import KeepingAgent
 from modelwave_agent.host.link import PahoLink
 from modelwave_agent.host.lock import locked, showing
 from modelwave_agent.host.log import Changes, denials_told, logger
@@ -411,7 +412,9 @@ class HostAgent:
         settings = self.settings
         clock, fetcher = HostClock(), _fetcher(settings)
         fetcher.enrolment = self.device
-        self._observations = HostObservations(settings.metrics_seconds, clock.now())
+        self._observations = HostObservations(
+            settings.metrics_seconds, clock, str(settings.state), self.device
+        )
         runtime = _runtimes(settings)
         updates = {}
         for model in settings.models:
@@ -469,7 +472,7 @@ class HostAgent:
         return agent
 
 
-class _ReportingAgent(Agent):
+class _ReportingAgent(KeepingAgent):
     """An agent whose report also says what only hosts have: it judges maintenance windows, by the
     host's local time, and offers runtimes under several names."""
 

@@ -252,10 +252,11 @@ class _Client(mqtt.Client):
 
 async def _ended(client: mqtt.Client) -> None:
     """Ends the client's thread; after this its callbacks are queued in the loop."""
-    try:
-        await apart(client.loop_stop)
-    except OSError:  # no thread can be started
-        client.loop_stop()
+    with contextlib.suppress(RuntimeError):  # the client's could not be started
+        try:
+            await apart(client.loop_stop)
+        except OSError:  # no thread can be started
+            client.loop_stop()
 
 
 def _no_delay(_client: Any, _userdata: Any, sock: Any) -> None:

@@ -64,7 +64,7 @@ class Program:
         if not runtime or runtime.format != live.format:
             runtime = registry.make(live.format, self.settings)
         self.runtime = runtime
-        self.runtime.load(live.path, live.loading)
+        self.runtime.load_surely(live.path, live.loading)
         self.loaded = live
         return self.runtime
 

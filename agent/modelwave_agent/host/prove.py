@@ -71,7 +71,7 @@ async def judge(runtime: HostRuntime, options: argparse.Namespace) -> str:
     from modelwave_agent.host.golden.archive import is_archive
 
     try:
-        runtime.load(options.model, options.loading)
+        runtime.load_surely(options.model, options.loading)
         if is_archive(options.golden):
             return proof.judge(runtime, options.golden, options.tolerance)
         binary.require_fit(binary.read_header(options.golden), runtime.inputs, runtime.outputs)
@@ -86,6 +86,8 @@ async def judge(runtime: HostRuntime, options: argparse.Namespace) -> str:
         return str(error)
     except (OSError, MemoryError):
         raise
+    except ImportError as error:  # a file of this device that is missing, or cannot be read now
+        raise OSError(said(error)) from error
     except (Exception, SystemExit) as error:  # a runtime of another package may raise anything
         return f"proof: {said(error)}"
 

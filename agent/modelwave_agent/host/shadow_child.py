@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with socket.socket(fileno=options.socket) as line:
         try:
             runtime = registry.make(options.format, options.settings)
-            runtime.load(options.model, options.loading)
+            runtime.load_surely(options.model, options.loading)
         except ProofError as error:
             return _unloaded(line, UNLOADABLE, error)
         except MemoryError as error:

@@ -6,10 +6,11 @@ They have the numbers of the live windows, and wait with these for the broker.
 from collections.abc import Callable
 from typing import Any
 
+from modelwave_agent.host.kept_windows import KeptObservations
 from modelwave_agent.host.shadow_messages import FAILED, NO_CLASS, Answer
 from modelwave_agent.measures import Measures, Sample
-from modelwave_agent.observations import Observations
-from modelwave_agent.types import Window
+from modelwave_agent.ports import Clock
+from modelwave_agent.types import Enrolment, Window
 
 
 class ShadowMeasures(Measures):
@@ -39,11 +40,11 @@ class ShadowWindow(Window):
         self.measures = ShadowMeasures()
 
 
-class HostObservations(Observations):
+class HostObservations(KeptObservations):
     """The windows of a host: those of live models and of shadows."""
 
-    def __init__(self, seconds: float, now: float) -> None:
-        super().__init__(seconds, now)
+    def __init__(self, seconds: float, clock: Clock, folder: str, device: Enrolment) -> None:
+        super().__init__(seconds, clock, folder, device)
         self.shadows: dict[tuple[str, int], ShadowWindow] = {}  # open, by model and release
         self.take: Callable[[], object] = lambda: None  # brings the counts that still wait
 

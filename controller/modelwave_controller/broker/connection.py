@@ -61,6 +61,8 @@ class Connection(Pipe):
         self._served = False
         self._held_back: set[Connection] = set()
         self._silence_seconds: float | None = None
+        self._turns = 0  # since the moment
+        self._turns_since = 0.0
         self._answers = {
             packets.PUBACK: self._acknowledged,
             packets.PUBREL: self._released,
@@ -214,6 +216,15 @@ class Connection(Pipe):
         waiting, self._held_back = self._held_back, set()
         for sender in waiting:
             sender.release(CROWDED)
+
+    def waits_for_turn(self) -> None:
+        """Names a device that floods, once in FLOOD_SECONDS."""
+        if self._loop.time() - self._turns_since > limits.FLOOD_SECONDS:
+            self._turns, self._turns_since = 0, self._loop.time()
+        self._turns += 1
+        if self._turns == limits.FLOOD_TURNS and not self.session.controller:
+            said = "%r at %s sends more than others leave it time for: it is read slowly"
+            log.warning(said, self.session.client_id, self.address)
 
     # Its end.
 

@@ -57,3 +57,5 @@ MAX_RETAINED_BYTES = 256 * 1024 * 1024
 # device's next packets are read after WAIT_FACTOR times as long.
 TURN_SECONDS = 0.005
 WAIT_FACTOR = 4
+# A device that has had so many turns within the seconds is named in the log.
+FLOOD_TURNS, FLOOD_SECONDS = 200, 60

@@ -60,6 +60,9 @@ class Pipe(asyncio.Protocol):
         """The client does not read what is written to it; it has to be ended."""
         raise NotImplementedError
 
+    def waits_for_turn(self) -> None:
+        """It has sent so much that others come between now."""
+
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -162,6 +165,7 @@ class Pipe(asyncio.Protocol):
 
     def _wait_for_turn(self, taken_seconds: float) -> None:
         self.hold(TURN)
+        self.waits_for_turn()
         self.after(taken_seconds * self.wait_factor, "turn", lambda: self.release(TURN))
 
     def _flush(self) -> None:

@@ -1,6 +1,6 @@
 """Judges what a look has read: each gate by comparison or by its limit, and silent canaries."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from modelwave_controller.judge.drift import class_drift
 from modelwave_controller.judge.estimated import common_error
 from modelwave_controller.judge.levels import judge
 from modelwave_controller.judge.limit import judge_limit
-from modelwave_controller.judge.silence import judge_silence
+from modelwave_controller.judge.silence import Heard, judge_silence
 from modelwave_controller.rollout import course, planned_gates
 from modelwave_controller.rollout.events import ClassDrift, ClassMove, Finding, FrozenBaseline
 from modelwave_controller.rollout.latency_edges import Edge
@@ -108,10 +108,10 @@ class Findings(NamedTuple):
     def _silence(self) -> list[Finding]:
         if not self.plan.stages[self.stage].has_controls:
             return []
-        canaries, controls = _counted(self.seen, True), _counted(self.seen, False)
-        if not canaries[1] or controls[0] == controls[1]:
+        targets = (_heard(one) for one in self.seen.values())
+        found = judge_silence(targets, self.occasion.budget, self.occasion.number)
+        if found is None:
             return []  # there is nothing to compare with
-        found = judge_silence(*canaries, *controls, self.occasion.budget, self.occasion.number)
         return [
             Finding(
                 gate=course.SILENCE,
@@ -173,14 +173,12 @@ def _of(baseline: FrozenBaseline) -> Frozen:
     return Frozen(baseline.theta, baseline.mean_before)
 
 
-def _counted(seen: Mapping[str, Seen], canaries: bool) -> tuple[int, int]:
-    """Returns how many canaries, or controls, are silent, and how many there are."""
-    names: Collection[str]
-    silent = number = 0
-    for one in seen.values():
-        names = one.canaries if canaries else one.controls
-        silent, number = silent + len(one.silent.intersection(names)), number + len(names)
-    return silent, number
+def _heard(seen: Seen) -> Heard:
+    silent, controls = (
+        seen.silent.intersection(seen.canaries),
+        seen.silent.intersection(seen.controls),
+    )
+    return Heard(len(silent), len(seen.canaries), len(controls), len(seen.controls))
 
 
 def _finding(gate: PlannedGate, target: str, verdict: Verdict) -> Finding:

@@ -4,13 +4,31 @@ A model that crashes the worst devices looks better by every number that the oth
 silence is a quantity of its own: Fisher's exact test, at the level that every quantity has. It sees
 what many devices show; a fleet of a dozen must count a canary that is silent past its deadline as
 rolled back (rollbacks.py).
+
+Canaries are compared with the controls of their target. Of some targets no device sends windows,
+and a stage opens at least a few of each: added up, their canaries would look silent.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from modelwave_controller.judge.looks import Budget
-from modelwave_controller.judge.statistics import fisher_tail
+from modelwave_controller.judge.statistics import Group, fisher_tail
 from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
+
+
+class Heard(NamedTuple):
+    """The devices of a target, and how many of them are silent."""
+
+    silent: int
+    canaries: int
+    silent_controls: int
+    controls: int
+
+    @property
+    def compares(self) -> bool:
+        """Whether there are canaries, and a control that sends."""
+        return self.canaries > 0 and self.silent_controls < self.controls
 
 
 class Silence(NamedTuple):
@@ -30,15 +48,20 @@ class Silence(NamedTuple):
         )
 
 
-def judge_silence(
-    silent: int, canaries: int, silent_controls: int, controls: int, budget: Budget, look: int
-) -> Silence:
+def judge_silence(targets: Iterable[Heard], budget: Budget, look: int) -> Silence | None:
     """Returns FAIL where canaries are silent more often than chance explains, PASS where not, and
-    INCONCLUSIVE where there is nothing to compare or no canary sent anything. Targets are added up.
-    """
+    INCONCLUSIVE where no canary sent anything. Returns None if no target compares."""
     level = budget.to_fail(look)
-    if not canaries or not controls:
-        return Silence(INCONCLUSIVE, silent, canaries, silent_controls, controls, 1.0, level)
-    p = fisher_tail(silent, canaries, silent + silent_controls, canaries + controls)
+    heard = [one for one in targets if one.compares]
+    if not heard:
+        return None
+    silent, canaries, silent_controls, controls = (
+        sum(column) for column in zip(*heard, strict=True)
+    )
+    groups = [
+        Group(one.canaries, one.silent + one.silent_controls, one.canaries + one.controls)
+        for one in heard
+    ]
+    p = fisher_tail(silent, groups)
     word = FAIL if p <= level else INCONCLUSIVE if silent == canaries else PASS
     return Silence(word, silent, canaries, silent_controls, controls, p, level)

@@ -6,18 +6,24 @@ Thompson and Barnett, "Coulomb and Bessel functions of complex arguments and ord
 Computational Physics 64 (1986), appendix III. Student's t follows from it (Abramowitz and Stegun,
 Handbook of Mathematical Functions, 26.7.1); its quantile is Newton's method on the tail, which is
 convex. Fisher, The Design of Experiments (1935), chapter 2: the tail of the hypergeometric
-distribution. tests/judge/test_statistics.py compares all of them with SciPy.
+distribution. Within several groups it is the tail of the sum (Mantel and Haenszel, Journal of the
+National Cancer Institute 22 (1959), 719-748, in its exact form). tests/judge/test_statistics.py
+compares all of them with SciPy.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import exp, lgamma, log, log1p
 from statistics import NormalDist
+from typing import NamedTuple
 
 # A term of the continued fraction that changes the result by less ends it.
 PRECISION = 1e-15
 # The fraction needs about as many terms as the square root of its larger parameter: 1,000,000
 # devices need 1,400.
 MAX_TERMS = 100_000
+# A number of hits with a smaller probability is left out of sums.
+NEXT_TO_IMPOSSIBLE = 1e-18
 TINY = 1e-300  # stands for 0 where Lentz's method would divide by it
 
 
@@ -91,24 +97,48 @@ def t_quantile(tail: float, freedom: float) -> float:
     return t
 
 
-def fisher_tail(hits: int, drawn: int, marked: int, total: int) -> float:
-    """Returns the probability of at least `hits` marked ones among `drawn` that are drawn by
-    chance from `total`, of which `marked` are marked: Fisher's exact test, one-sided."""
-    first, last = max(hits, 0, drawn + marked - total), min(drawn, marked)
-    if first > last:
-        return 0.0
-    if first == max(0, drawn + marked - total):
+class Group(NamedTuple):
+    """`drawn` were drawn by chance from `total`, of which `marked` are marked."""
+
+    drawn: int
+    marked: int
+    total: int
+
+
+def fisher_tail(hits: int, groups: Sequence[Group]) -> float:
+    """Returns the probability of at least `hits` marked ones among all that are drawn, each by
+    chance from its own group: Fisher's exact test, one-sided, within the groups."""
+    least, chances = 0, [1.0]
+    for group in groups:
+        first, its = _hits(group)
+        least, chances = least + first, _sums(chances, its)
+    if hits <= least:
         return 1.0
-    term = exp(
-        _log_choose(marked, first)
-        + _log_choose(total - marked, drawn - first)
-        - _log_choose(total, drawn)
-    )
-    tail = 0.0
-    for k in range(first, last + 1):
-        tail += term
-        term *= (marked - k) * (drawn - k) / ((k + 1) * (total - marked - drawn + k + 1))
-    return min(tail, 1.0)
+    return min(sum(chances[hits - least :]), 1.0)
+
+
+def _hits(group: Group) -> tuple[int, list[float]]:
+    """Returns the least possible number of marked ones among those drawn, and the probabilities of
+    that and each greater number."""
+    drawn, marked, total = group
+    first, last = max(0, drawn + marked - total), min(drawn, marked)
+    every = _log_choose(total, drawn)
+    return first, [
+        exp(_log_choose(marked, k) + _log_choose(total - marked, drawn - k) - every)
+        for k in range(first, last + 1)
+    ]
+
+
+def _sums(one: Sequence[float], other: Sequence[float]) -> list[float]:
+    """Returns the probabilities of the sums of two numbers, each given with those from 0 on. What
+    is next to impossible is left out, as fleets have many numbers."""
+    found = [0.0] * (len(one) + len(other) - 1)
+    likely = [(k, p) for k, p in enumerate(other) if p > NEXT_TO_IMPOSSIBLE]
+    for start, chance in enumerate(one):
+        if chance > NEXT_TO_IMPOSSIBLE:
+            for k, p in likely:
+                found[start + k] += chance * p
+    return found
 
 
 def _log_choose(n: int, k: int) -> float:

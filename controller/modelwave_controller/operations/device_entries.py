@@ -140,7 +140,7 @@ def _trouble(entry: Entry, now: float) -> str:
     if entry.get("stale"):
         return f"{plural(entry['stale'], 'old report')} ignored"
     if entry["bad"]:
-        return f"{plural(entry['bad']['count'], 'message')} not understood"
+        return f"{plural(entry['bad']['count'], 'message')} ignored"
     for model in entry["models"]:
         if model["tries"]:
             return f"{model['model']}: {doing(model, entry['seen_at'], now)}: {model['reason']}"

@@ -112,7 +112,7 @@ def facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
     if device["bad"]:
         bad = device["bad"]
         when = span(now - bad["at"])
-        rows.append(("not understood", f"{bad['count']}; {when} ago: {bad['reason']}"))
+        rows.append(("ignored", f"{bad['count']}; {when} ago: {bad['reason']}"))
     return rows
 
 

@@ -87,7 +87,7 @@ class IgnoredJournal:
 
 
 def _key(ignored: Ignored) -> tuple[str, str]:
-    return ignored.device, ignored.what
+    return ignored.device, f"{ignored.what} {ignored.fate}"
 
 
 def _tell_event(event: Event, model: str) -> None:

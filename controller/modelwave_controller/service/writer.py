@@ -7,7 +7,8 @@ to the broker before it is stored, and a crash may lose it; devices repeat their
 say nothing new are kept for a minute (repeats.py).
 
 The inbox keeps the newest MAX_BACKLOG messages of each topic, so that a device that floods it
-loses only its own messages, and MAX_INBOX_BYTES in total. Where it drops the last message of a
+loses only its own messages, which are counted as ignored ones of it (storage/ignored.py), and
+MAX_INBOX_BYTES in total. Where it drops the last message of a
 topic, it notes the name, and what the broker retains there is read again (unheard.py).
 """
 
@@ -17,7 +18,7 @@ import logging
 import threading
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.phrases import plural
@@ -58,6 +59,7 @@ class Inbox:
         self._since: dict[str, float] = {}  # by topic: when the first message of `_topics` came
         self._taken_since: float | None = None  # the same, of what was taken and is not stored
         self._dropped: dict[str, None] = {}  # topics whose last message was dropped, in order
+        self._crowded: Counter[str] = Counter()  # by topic: dropped, as more than MAX_BACKLOG came
         self._some = threading.Condition()
 
     def put(self, topic: str, payload: bytes) -> None:
@@ -73,6 +75,8 @@ class Inbox:
                 self._since[topic] = self._steady()
             if len(backlog) == MAX_BACKLOG:
                 self._drop(backlog)
+                if topic in self._crowded or len(self._crowded) < MAX_DROPPED_TOPICS:
+                    self._crowded[topic] += 1
             backlog.append(payload)
             self.bytes += len(payload) + MESSAGE_BYTES
             while self.bytes > MAX_INBOX_BYTES:
@@ -109,6 +113,13 @@ class Inbox:
             while self._dropped and len(found) < limit and self.bytes <= MAX_INBOX_BYTES // 2:
                 found.append(topic := next(iter(self._dropped)))
                 del self._dropped[topic]
+            return found
+
+    def take_crowded(self) -> Mapping[str, int]:
+        """Returns how many messages were dropped since the last call, by topic, as more than
+        MAX_BACKLOG waited there. They are topics of which messages were taken, or wait."""
+        with self._some:
+            found, self._crowded = self._crowded, Counter()
             return found
 
     def done(self) -> None:
@@ -206,9 +217,9 @@ class Writer:
         if batch:
             with _uncollected():
                 now = self.clock()
-                read = self._read(batch, now)
-                if read:
-                    self._store(self._allowance.limited(read, now))
+                read, dropped = self._read(batch, now), self._crowded()
+                if read or dropped:
+                    self._store(self._allowance.limited(read, now), dropped)
             self.inbox.done()
             self._tell_dropped()
         return len(batch)
@@ -233,6 +244,12 @@ class Writer:
             named.add(message.device)
         return found
 
+    def _crowded(self) -> list[Incoming]:
+        """Returns what is noted of the devices that send more than is stored."""
+        found = self.inbox.take_crowded().items()
+        notes = (messages.dropped(self.fleet, *one, MAX_BACKLOG) for one in found)
+        return [note for note in notes if note is not None]
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             if 0 < self.write_batch(timeout=0.5) < MAX_BATCH:
@@ -249,7 +266,8 @@ class Writer:
 
     def _tell_dropped(self) -> None:
         """Logs the number of dropped messages each time that it has doubled, so that a flood of
-        messages does not also flood the log."""
+        messages does not also flood the log. A device that sends too many is named by the line of
+        its ignored messages."""
         dropped = self.inbox.counts["dropped"]
         if dropped >= self._told_from:
             self._told_from = 2 * dropped
@@ -264,7 +282,7 @@ class Writer:
         if lost:
             logger.error("%s lost; devices repeat their reports", plural(lost, "message"))
 
-    def _store(self, incoming: list[Incoming]) -> None:
+    def _store(self, incoming: list[Incoming], dropped: Sequence[Incoming]) -> None:
         for pause in (*RETRY_SECONDS, 0):
             try:
                 with self.store.write() as connection:
@@ -272,7 +290,7 @@ class Writer:
                     admitted = admission.admitted(connection, incoming, self.approves, now)
                     counted = proven.judged(connection, admitted, self.policy)
                     kept = self.repeats.kept({m.device for m in counted}) if self.repeats else {}
-                    stored = intake.store(connection, self.fleet, counted, now, kept)
+                    stored = intake.store(connection, self.fleet, [*counted, *dropped], now, kept)
                     metrics.add_windows(connection, counted, clock.stored(connection).seconds)
             except LeaseLost:
                 return  # the service that leads now receives what devices report

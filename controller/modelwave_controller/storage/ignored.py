@@ -1,4 +1,4 @@
-"""Counts the messages of devices that change nothing: unreadable, not proven or old ones."""
+"""Counts the messages of devices that change nothing: unreadable, dropped, unproven or old ones."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from modelwave_controller.storage.tables import bad_messages, devices, unproven
 
 
 class Ignored(NamedTuple):
-    """The messages of a device so far that were ignored ("old report", "unreadable message"), or
+    """The messages of a device so far that were ignored ("old report", "message"), or
     that were not proven and may count all the same ("message")."""
 
     device: str
@@ -26,11 +26,11 @@ def noted(
     connection: Connection, reports: Collection[str], incoming: Sequence[Incoming], now: float
 ) -> list[Ignored]:
     """Counts those of a batch; `reports` are the devices of which it has reports."""
-    unreadable = Ignored("", "unreadable message", 0, "")
+    bad = Ignored("", "message", 0, "")
     not_proven = Ignored("", "message", 0, "", "not proven")
     return [
         *_stale(connection, reports),
-        *_counted(connection, bad_messages, unreadable, Bad, incoming, now),
+        *_counted(connection, bad_messages, bad, Bad, incoming, now),
         *_counted(connection, unproven, not_proven, Unproven, incoming, now),
     ]
 
@@ -59,7 +59,7 @@ def _counted(
             count = found[message.device]["count"] if message.device in found else 0
             found[message.device] = {
                 "device": message.device,
-                "count": count + 1,
+                "count": count + (message.number if isinstance(message, Bad) else 1),
                 "reason": message.reason,
                 "at": now,
             }

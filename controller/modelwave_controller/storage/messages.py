@@ -89,8 +89,11 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class Bad:
+    """`number`: of messages that are ignored for this reason."""
+
     device: str
     reason: str
+    number: int = 1
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,20 @@ def understand(
     except ValueError as error:
         return Bad(device, _printable(f"{kind}: {advised(error, 'controller')}"))
     return None
+
+
+def dropped(fleet: str, topic: str, number: int, most: int) -> Bad | None:
+    """Returns what is noted of a device of whose messages on this topic so many were dropped, as
+    more than `most` waited at once; None if the topic is not a device's."""
+    start = _start(fleet)
+    kind, _, device = topic.removeprefix(start).partition("/")
+    if not topic.startswith(start) or not _is_name(device):
+        return None
+    return Bad(
+        device,
+        f"{kind}: it sends faster than is stored, and of each topic the newest {most} wait",
+        number,
+    )
 
 
 @cache

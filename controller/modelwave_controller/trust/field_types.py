@@ -64,17 +64,25 @@ _WORDS = {
 }
 
 
+_MAX_SHOWN = 64  # characters of a key
+
+
 def first_problem(error: ValidationError) -> str:
     """Returns the first wrong field and its problem, such as "broker.user: give a text, in
     quotes"."""
     problem = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
+    where = ".".join(shown_key(str(part)) for part in problem["loc"])
     words = _WORDS.get(problem["type"])
     if words is None:
         message = problem["msg"].removeprefix("Value error, ")
     else:
         message = words.format(**problem.get("ctx", {}))
     return f"{where}: {message}" if where else message
+
+
+def shown_key(key: str) -> str:
+    """Returns a key, which anybody may have sent, as a text for one line."""
+    return "".join(letter if letter.isprintable() else "?" for letter in key[:_MAX_SHOWN])
 
 
 def require(rule: Callable[[Any, str], None], value: object, where: str) -> None:

@@ -56,10 +56,14 @@ def _object(body: bytes) -> dict[str, Any]:
     if not body.strip():
         return {}
     try:
-        found = json.loads(body, object_pairs_hook=_no_doubles, parse_constant=_no_constant)
+        text = body.decode()  # of bytes json.loads guesses the encoding
+        found = json.loads(text, object_pairs_hook=_no_doubles, parse_constant=_no_constant)
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise OperatorError("half of a surrogate pair is no text: leave it out") from error
     except (ValueError, RecursionError) as error:
         raise OperatorError(f"the body: no JSON: {error}") from error
-    if b"\\u0000" in body:
+    if "\\u0000" in text:
         raise OperatorError(_NUL)
     if not isinstance(found, dict):
         raise OperatorError("the body: give a JSON object")

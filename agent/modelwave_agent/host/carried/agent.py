@@ -11,12 +11,13 @@ from modelwave_agent import own_bank
 from modelwave_agent.host.carried.hooks import CarrierHooks
 from modelwave_agent.host.carried.keeper import Keeper
 from modelwave_agent.host.carried.ports import CarrierPorts
+from modelwave_agent.host.keeping import KeepingAgent
+from modelwave_agent.host.kept_windows import KeptObservations
 from modelwave_agent.host.log import Changes, denials_told, logger
 from modelwave_agent.host.maintenance import MaintenanceGate
 from modelwave_agent.journal import Journal
 from modelwave_agent.ports import BrokerLink, Clock
 from modelwave_agent.root_walk import RootWalk
-from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment
 from modelwave_agent.update import Update
 from modelwave_shared import checkout
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 NOT_PROVEN = "its golden set did not run on the board"
 
 
-class CarriedAgent(Agent):
+class CarriedAgent(KeepingAgent):
     """The agent of one carried board. `run` works until it is cancelled."""
 
     def __init__(
@@ -45,13 +46,15 @@ class CarriedAgent(Agent):
         boots: Journal,
         walk: RootWalk,
         gateway: str,
+        folder: str,
         metrics_seconds: float = 900,
         listeners: "Mapping[str, Listener] | None" = None,
         report_key: bytes = b"",
         zone: "tzinfo | None" = None,
     ) -> None:
         """`models`: the ports of each model, whose hooks are CarrierHooks; `gateway`: its device
-        id; `listeners`: as in Agent; `zone`: of the maintenance windows, None for the system's."""
+        id; `folder`: of the board's own files here; `listeners`: as in Agent; `zone`: of the
+        maintenance windows, None for the system's."""
         updates = {model: Update(model, device, ports) for model, ports in models.items()}
         super().__init__(
             device,
@@ -65,6 +68,7 @@ class CarriedAgent(Agent):
             version=checkout.described(),
             report_key=report_key,
         )
+        self.observations = KeptObservations(metrics_seconds, clock, folder, device)
         link.via = gateway
         self.boards = {model: ports.board for model, ports in models.items()}
         hooks = {}

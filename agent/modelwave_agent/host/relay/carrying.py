@@ -109,6 +109,7 @@ class CarriedBoard:
             Journal(str(self.folder), "device"),
             RootWalk(device, str(self.folder), self.clock, problem),
             self.gateway,
+            str(self.folder),
             self.settings.metrics_seconds,
             listeners,
             self.settings.report_key,

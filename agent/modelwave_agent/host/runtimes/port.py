@@ -59,6 +59,15 @@ class HostRuntime:
         read, which does not."""
         raise NotImplementedError
 
+    def load_surely(self, path: str, loading: "Mapping[str, Any]" = {}) -> None:  # noqa: B006
+        """The same, where a failure has consequences. What a runtime says once may be an error of
+        the disk, or that no descriptor is left, which it tells like a fault of the model. So it is
+        asked again, and what it says twice is one."""
+        try:
+            self.load(path, loading)
+        except ProofError:
+            self.load(path, loading)
+
     def run(self, inputs: "Arrays") -> "dict[str, numpy.ndarray[Any, Any]]":
         """Runs the model. `inputs`: an array for each of `self.inputs`, by name. Returns an array
         for each of `self.outputs`, which the caller owns. Raises InputError if an input is missing

@@ -69,13 +69,21 @@ def formats() -> dict[str, str]:
 
 def installed(settings: RuntimeSettings) -> list[HostRuntime]:
     """Returns a runtime for each format that this device can run, ours first. Raises ProofError
-    if there is none."""
+    if there is none. It is asked once in a life, and orders for a runtime that is missing then are
+    refused; so one whose files cannot be read is tried again."""
     found, problems = [], []
     for format_ in formats():
         try:
-            found.append(make(format_, settings))
+            found.append(_made_surely(format_, settings))
         except ProofError as error:
             problems.append(str(error))
     if not found:
         raise ProofError("; ".join(problems))
     return found
+
+
+def _made_surely(format_: str, settings: RuntimeSettings) -> HostRuntime:
+    try:
+        return make(format_, settings)
+    except ProofError:
+        return make(format_, settings)

@@ -1,0 +1,73 @@
+"""Fuzzes the targets of targets.py one after the other, each in a process of its own, and ends with
+one line. Exits with 1 if there was a finding: an input for which a reader did what it never should.
+
+    python -m tests.fuzz [TARGET ...] [--runs N] [--seconds N]    all, unless some are named
+    python -m tests.fuzz --keep [TARGET ...]                      keeps what was found in the corpus
+    python -m tests.fuzz --case FILE TARGET                       runs one input again
+    python -m tests.fuzz --list
+"""
+
+import argparse
+import importlib.util
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.fuzz import corpora, scratch
+from tests.fuzz.running import Ended, fuzz
+from tests.fuzz.target import Target
+from tests.fuzz.targets import TARGETS
+
+RUNS = 10_000_000
+
+
+def main() -> int:
+    given = _parser().parse_args()
+    if unknown := [name for name in given.targets if name not in TARGETS]:
+        print(f"no target {unknown[0]!r}; there are {', '.join(TARGETS)}")
+        return 2
+    targets = [TARGETS[name] for name in given.targets] or list(TARGETS.values())
+    if given.list:
+        for target in targets:
+            print(f"{target.name}: {target.reads}; compared with {target.oracle}")
+        return 0
+    if given.case:
+        taken = targets[0].run(given.case.read_bytes())
+        print(f"{targets[0].name}: {'taken' if taken else 'refused'}, no finding")
+        return 0
+    if importlib.util.find_spec("atheris") is None:
+        print("atheris is not installed: pip install -e '.[dev]' (Linux on x86-64)")
+        return 2
+    return _all(targets, given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tests.fuzz", description="Make up inputs.")
+    parser.add_argument("targets", nargs="*", metavar="TARGET")
+    parser.add_argument("--runs", type=int, default=RUNS, help="of each target")
+    parser.add_argument("--seconds", type=int, default=0, help="of each target; 0: all its runs")
+    parser.add_argument("--seed", type=int, default=0, help="0: another one each time")
+    parser.add_argument("--keep", action="store_true", help="keep new inputs in the corpora")
+    parser.add_argument("--case", type=Path, help="run this one input of the target")
+    parser.add_argument("--list", action="store_true")
+    return parser
+
+
+def _all(targets: list[Target], given: argparse.Namespace) -> int:
+    ended: list[Ended] = []
+    for target in targets:
+        with tempfile.TemporaryDirectory(prefix="modelwave-fuzz-", dir=scratch.place()) as folder:
+            one = fuzz(target, Path(folder), given.runs, given.seconds, given.seed)
+            if given.keep and not one.interrupted:
+                corpora.keep(target, Path(folder))
+        ended.append(one)
+        print(one.line(), flush=True)
+        if one.interrupted:
+            break
+    runs, findings = sum(one.runs for one in ended), sum(bool(one.finding) for one in ended)
+    print(f"fuzz: {len(ended)} targets, {runs:,} runs, {findings} findings")
+    return int(findings > 0 or any(one.interrupted for one in ended))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
