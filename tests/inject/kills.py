@@ -17,8 +17,9 @@ from tests.inject.surroundings import BAD, GOOD, Surroundings, release
 
 MOST_KILLS = 25  # for one order; then the agent may live until it is over
 BAD_SHARE = REVERT_SHARE = 0.2  # of the orders
-SPANS = 1.2  # the kill comes within so many times what the update takes, or the whole life,
-BOOT_SHARE = 0.15  # which is taken in so many lives, so that some are killed before the update
+# Of the lives that begin in the middle of an update so many are killed at any moment; the others
+# once the update goes on.
+EARLY_SHARE = 0.25
 WORN = f"reset {MAX_TRIES} times"
 
 
@@ -78,6 +79,7 @@ class Storm:
         self._killed = 0  # since the order
         self._in_attempts = 0  # of them, those that ended a proof or a trial
         self._spans = 0.0, 0.0  # seconds of the last undisturbed life, and of the update in it
+        self._state = "idle"  # in the journal after the last life
         self._left: Any = None  # the journal's record after the last kill
         self._ordered = self._order(1, GOOD)
 
@@ -107,12 +109,14 @@ class Storm:
             life.send(signal.SIGTERM)
             await first_of("its end", life.code)
         self._blame(*problems_of(life))
+        self._state = self.device.record()["state"]
 
     async def _disturbed(self) -> None:
         """A life that is killed at a random moment. Orders that are over by then are followed by
         others."""
         whole, update = self._spans
-        is_early, share = self._random.random() < BOOT_SHARE, self._random.uniform(0, SPANS)
+        is_early = self._state != "idle" and self._random.random() < EARLY_SHARE
+        share = self._random.random()
         async with self._life() as life:
             if not is_early:
                 await self._until(life, self.ear.begun(self._ordered.seq))
@@ -126,11 +130,11 @@ class Storm:
         if end.code != -signal.SIGKILL or "Traceback" in end.said:
             self._blame(f"it ended with {end.code} before it was killed: {end.said}")
         record = self.device.record()
-        state = record["state"] if record else "idle"
-        self.kills.states[state] += 1
+        self._state = record["state"]
+        self.kills.states[self._state] += 1
         self._killed += 1
         # A life that was killed before it looked into the journal has begun no attempt.
-        self._in_attempts += state in ATTEMPTS and record != self._left
+        self._in_attempts += self._state in ATTEMPTS and record != self._left
         self._left = record
 
     @asynccontextmanager
