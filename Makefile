@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo page check test test-long sweep fuzz heal trust api relay boards-sweep lint bench scale outage retained fit models board footprint judge docs clean
+.PHONY: help setup demo page check test test-long sweep fuzz faults mutants heal trust api relay boards-sweep lint bench scale outage retained fit models board footprint judge docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,11 +58,17 @@ sweep: $(STAMP) ## power cut at every moment on a disk that forgets, one line la
 fuzz: $(STAMP) ## made-up inputs for whatever reads bytes, 10,000,000 each; TARGETS="envelope json" RUNS=… for less, KEEP=1 keeps new ones
 	$(BIN)/python -m tests.fuzz $(TARGETS) $(if $(RUNS),--runs $(RUNS)) $(if $(KEEP),--keep)
 
+mutants: $(STAMP) ## small changes of the modules that decide, each shown to their tests, one line last; PARTS="machine" for some
+	$(BIN)/python -m tests.mutation $(PARTS)
+
 heal: $(STAMP) ## 2,000 random histories of trouble, simulated; SEED=… HISTORIES=… for others
 	$(BIN)/python -m tests.heal $(if $(SEED),--seed $(SEED)) $(if $(HISTORIES),--histories $(HISTORIES))
 
 trust: $(STAMP) ## every sweep of keys, signatures and attacks, its figures last; SWEEPS="signatures" for some
 	$(BIN)/python -m tests.trust $(SWEEPS)
+
+faults: $(STAMP) ## one-line faults, each of which a test catches, one line each; FAULTS="takes no-soak" for some
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 judge: $(STAMP) ## what the judge does to good and bad releases, as tables; TABLES="halt cost" RUNS=200 for less
 	$(BIN)/python -m tests.judge $(TABLES) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))

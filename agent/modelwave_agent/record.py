@@ -50,11 +50,17 @@ def clean(text: str) -> str:
     """Returns `text` in the form for report and journal: printable ASCII, at most MAX_TEXT
     characters, with "?" for each other character."""
     text = text[:MAX_TEXT]
-    # MicroPython never frees a one-character string once it is made, so the loop runs only if
-    # the text has other characters than printable ASCII.
-    if text.strip(bytes(range(0x20, 0x7F)).decode()):
-        text = "".join(c if " " <= c <= "~" else "?" for c in text)
-    return text
+    if not text.strip(bytes(range(0x20, 0x7F)).decode()):
+        return text
+    # It goes through the text's UTF-8, as MicroPython never frees a one-character string once it
+    # is made: texts with ever new characters would fill its heap.
+    found = bytearray()
+    for byte in text.encode("utf-8", "replace"):
+        if 0x20 <= byte < 0x7F:
+            found.append(byte)
+        elif byte < 0x80 or byte >= 0xC0:  # the first byte of a character
+            found += b"?"
+    return found.decode()
 
 
 def said(error: BaseException) -> str:

@@ -45,15 +45,18 @@ class Update:
 
     # Orders.
 
-    async def consider(self, message: bytes) -> None:
+    async def consider(self, message: bytes, again: bool = False) -> None:
         """Judges `message` (bytes on a desired topic), and begins its order if it is accepted.
         Waits first until the work after a reset was tried, as it changes the device's state. If
-        that cannot be done now, or the journal cannot be written, the message is passed over."""
+        that cannot be done now, or the journal cannot be written, the message is passed over.
+        `again`: it is the one that may be accepted later, unless another order came meanwhile."""
         await self.work.tried.wait()
         if self.ledger.problem or not self.work.booted.is_set():
             self.missed = True
             return
         async with self.turn:
+            if again and message is not self.inbox.later:
+                return
             order = await self.inbox.judge(message)
             if order and self._has_time_for(order):
                 await self.work.take(order)
@@ -82,7 +85,7 @@ class Update:
     async def consider_again(self) -> None:
         """Judges again the last order that may be accepted later, if there is one."""
         if self.inbox.later:
-            await self.consider(self.inbox.later)
+            await self.consider(self.inbox.later, again=True)
 
     async def begin_anew(self) -> None:
         """Judges all orders anew, also the one under way: the device has another root of trust."""

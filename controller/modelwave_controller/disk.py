@@ -322,6 +322,12 @@ def _removed(folder: Path) -> bool:
     return True
 
 
+def sync_file(path: Path) -> None:
+    """Makes the contents of a file durable that another program or library has written."""
+    with naming(path), path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Makes renames in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY)

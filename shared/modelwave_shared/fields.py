@@ -45,15 +45,28 @@ def text(value: "Any", where: str) -> None:
         raise DocumentError(where, "%s is no text" % shown(value))
     if len(value) > MAX_TEXT:
         raise DocumentError(where, "%d characters, allowed are %d" % (len(value), MAX_TEXT))
-    # MicroPython never frees a one-character string once it is made, so the loop skips the
-    # printable ASCII at both ends, which is all of most texts.
-    for character in value.strip(PRINTABLE):
-        code = ord(character)
+    # Printable ASCII at both ends is skipped, which is all of most texts.
+    for code in _codes(value.strip(PRINTABLE)):
         ends_line_or_turns_it = 0x2028 <= code <= 0x202E or 0x2066 <= code <= 0x2069
         if ends_line_or_turns_it or not (
             0x20 <= code < 0x7F or 0xA0 <= code < 0xD800 or 0xE000 <= code < 0xFFFE
         ):
             raise DocumentError(where, "has U+%04X, which is not allowed in a text" % code)
+
+
+def _codes(text: str) -> list[int]:
+    """Returns the codes of the characters. They are read from the text's UTF-8, as MicroPython
+    never frees a one-character string once it is made: texts with ever new characters would fill
+    its heap."""
+    found: list[int] = []
+    for byte in text.encode("utf-8", "surrogatepass"):
+        if byte & 0xC0 == 0x80:
+            found[-1] = found[-1] << 6 | byte & 0x3F
+        elif byte < 0x80:
+            found.append(byte)
+        else:
+            found.append(byte & (0x1F if byte < 0xE0 else 0x0F if byte < 0xF0 else 0x07))
+    return found
 
 
 def sha256(value: "Any", where: str) -> None:

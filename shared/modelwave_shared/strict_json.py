@@ -24,14 +24,14 @@ MAX_DIGITS = 16
 WORDS = {b"true": True, b"false": False, b"null": None}
 # {character after a backslash: character that the two mean}
 ESCAPES = {
-    b'"': '"',
-    b"\\": "\\",
-    b"/": "/",
-    b"b": "\b",
-    b"f": "\f",
-    b"n": "\n",
-    b"r": "\r",
-    b"t": "\t",
+    b'"': b'"',
+    b"\\": b"\\",
+    b"/": b"/",
+    b"b": b"\b",
+    b"f": b"\f",
+    b"n": b"\n",
+    b"r": b"\r",
+    b"t": b"\t",
 }
 HEX_DIGITS = b"0123456789abcdefABCDEF"
 
@@ -50,6 +50,16 @@ def loads(data: bytes) -> "Any":
     if reader.at < len(data):
         raise JsonError("text after the end of the value, at byte %d" % reader.at)
     return value
+
+
+def utf8(code: int) -> bytes:
+    """Returns the UTF-8 of the character with this code, below 0x10000. MicroPython never frees a
+    one-character string once it is made: with chr(), who signs documents could fill its heap."""
+    if code < 0x80:
+        return bytes([code])
+    if code < 0x800:
+        return bytes([0xC0 | code >> 6, 0x80 | code & 0x3F])
+    return bytes([0xE0 | code >> 12, 0x80 | code >> 6 & 0x3F, 0x80 | code & 0x3F])
 
 
 class _JsonReader:
@@ -102,22 +112,22 @@ class _JsonReader:
 
     def string(self) -> str:
         self.expect(b'"')
-        text = ""
+        text = b""
         while True:
             end = self.data.find(b'"', self.at)
             if end < 0:
                 raise JsonError("the text is cut off in a string")
             backslash = self.data.find(b"\\", self.at, end)
             if backslash < 0:
-                text += self.data[self.at : end].decode()
+                text += self.data[self.at : end]
                 self.at = end + 1
-                return text
-            text += self.data[self.at : backslash].decode()
+                return text.decode()
+            text += self.data[self.at : backslash]
             self.at = backslash
             text += self.escape()
 
-    def escape(self) -> str:
-        """Reads an escape; returns the character that it means."""
+    def escape(self) -> bytes:
+        """Reads an escape; returns the UTF-8 of the character that it means."""
         start = self.at
         character = self.data[start + 1 : start + 2]
         self.at = start + 2
@@ -129,7 +139,7 @@ class _JsonReader:
             if len(digits) == 4 and not digits.strip(HEX_DIGITS):
                 code = int(digits, 16)
                 if not 0xD800 <= code <= 0xDFFF:
-                    return chr(code)
+                    return utf8(code)
         raise JsonError("unknown escape, or a surrogate, at byte %d" % start)
 
     def word_or_number(self) -> "bool | int | None":

@@ -268,7 +268,9 @@ def test_a_medium_that_does_not_answer_has_no_environment(tmp_path, monkeypatch)
     assert "its environment is not whole" in start.lost
 
 
-@pytest.mark.parametrize("value", ["-1", "0", "nan", "inf", '"soon"', "[]"])
+@pytest.mark.parametrize(
+    "value", ["-1", "0", "nan", "inf", '"soon"', "[]", "9" * 400, "[" * 5000, "9" * 5000]
+)
 def test_wrong_limits_leave_the_agent_the_time_to_say_so(tmp_path, value):
     config = tmp_path / "agent.toml"
     config.write_text(f'state = "state"\n[self_update]\nsilent_seconds = {value}\n')

@@ -614,6 +614,24 @@ def test_clock_behind_what_was_signed_already_is_not_believed(world):
     assert asyncio.run(live(world, lambda _: world.reports and model(world)["release"] == 2))
 
 
+def test_order_that_was_replaced_while_it_waited_for_its_turn_is_not_judged_again(world):
+    """Else the report would tell of an order that nobody asks for any more."""
+    world.ram = 999
+    world.retained[TOPIC] = signing.order(NEW, 6)
+    begun, turns = [], []
+
+    def done(update):
+        if update.inbox.later and not begun:
+            world.ram = 100_000
+            both = update.consider(signing.order(OLD, 7)), update.consider_again()
+            begun.extend(asyncio.create_task(one) for one in both)
+        turns.extend([1] if begun and all(task.done() for task in begun) else [])
+        return len(turns) > 50  # until all is reported
+
+    assert asyncio.run(live(world, done))
+    assert (model(world)["seq"], world.reports[-1]["refused"]) == (7, "")
+
+
 def test_order_is_taken_from_five_minutes_before_it_was_signed_until_it_expires():
     """A host's clock is seldom right to the second."""
     message = signing.order(NEW, 6)

@@ -1,5 +1,9 @@
 """Tests what the strict JSON reader accepts, and that it accepts nothing else."""
 
+import gc
+
+from modelwave_agent.record import clean
+from modelwave_shared import fields
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES, MAX_NESTING, MAX_SEQ
 from modelwave_shared.strict_json import JsonError, loads
 from tests.core.helpers import refused
@@ -102,6 +106,33 @@ def test_surrogate_pairs_are_refused():
 
 def test_characters_beside_the_surrogates_are_read():
     assert loads(b'"\\ud7ff\\ue000\\uffff\\u0000"') == "\ud7ff\ue000\uffff\0"
+
+
+def text_of(first, count):
+    """A JSON text of so many characters, each written as an escape."""
+    return b'"' + b"".join([b"\\u%04x" % code for code in range(first, first + count)]) + b'"'
+
+
+def test_characters_have_the_utf8_that_they_have_everywhere():
+    for code in (0, 0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF):
+        assert loads(text_of(code, 1)) == chr(code), code
+
+
+def test_characters_that_were_never_seen_take_no_memory_for_good():
+    """MicroPython never frees a one-character string, so no reader may make one."""
+    in_use = getattr(gc, "mem_alloc", None)
+    if not in_use:
+        return
+    texts = [text_of(first, 200) for first in range(0x5000, 0x6000, 200)]
+    fields.text(loads(texts.pop()), "field")
+    clean(loads(texts.pop()))
+    gc.collect()
+    before = in_use()
+    for text in texts:
+        fields.text(loads(text), "field")
+        clean(loads(text))
+        gc.collect()
+    assert in_use() - before < 1000
 
 
 def test_every_short_escape_is_read():

@@ -29,9 +29,17 @@ class Program(Clock):
         return event.is_set()
 
 
-def ended(turns, ppm=0, wanted=0, health=""):
+class LateProgram(Program):
+    """The trial's time is over before the first turn."""
+
+    async def wait(self, event, seconds):
+        self.seconds = SECONDS
+        return await Program.wait(self, event, seconds)
+
+
+def ended(turns, ppm=0, wanted=0, health="", program=Program):
     """Returns what the trial came to, and the turns that it did not wait for."""
-    program = Program(turns)
+    program = program(turns)
     program.trial = TrialWatch({"seconds": SECONDS, "inferences": wanted}, ppm)
 
     async def healthy():
@@ -44,6 +52,11 @@ def ended(turns, ppm=0, wanted=0, health=""):
 def test_without_a_share_the_first_failure_ends_the_trial():
     said, left = ended([(1000, 0), (1000, 1), (1, 0)])
     assert (said, left) == ("1 of 2000 inferences on trial failed", 1)
+
+
+def test_time_alone_ends_no_trial_whose_inferences_have_not_run():
+    assert ended([(2, 0), (1, 0), (1, 0)], wanted=4, program=LateProgram) == ("", 0)
+    assert ended([(4, 0), (1, 0)], wanted=4, program=LateProgram) == ("", 1)
 
 
 def test_one_failure_alone_ends_no_trial_that_allows_a_share():

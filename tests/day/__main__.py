@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +21,7 @@ from unittest import mock
 from modelwave_agent import download
 from modelwave_controller.cli import run
 from modelwave_controller.demo.processes import processes
-from modelwave_controller.interruption import Interrupted
+from modelwave_controller.interruption import ENDING, Interrupted
 from modelwave_shared import ed25519
 from tests.day import clock
 from tests.day.figures import Figures
@@ -47,6 +48,7 @@ class Told:
 
 
 async def play(running, given, told):
+    _end_at_signals()
     simulated = given.devices - given.hosts - given.boards
     day = Day(running, given.seed, simulated, given.hosts, given.boards)
     try:
@@ -59,6 +61,7 @@ async def play(running, given, told):
             wrong = day.verdict(number, kind)
             told.rollouts += 1
             told.right += not wrong
+            told.hours = day.seconds / 3600
             told.figures.add(day.controller)
             acts = ", ".join(day.person.acts.get(number, []))
             words = f"{day.person.seen().status}{f' ({acts})' if acts else ''}"
@@ -79,6 +82,15 @@ async def play(running, given, told):
         await day.close()
     if run(["--home", str(day.fleet.home.path), "log", "verify"]):
         told.fault("the log's chain is broken")
+
+
+def _end_at_signals():
+    """A signal ends the task in order. An exception of a signal's handler would be lost where it
+    comes while Python calls back, which it does most of the time here."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            loop.add_signal_handler(number, task.cancel)
 
 
 async def _at(day, seconds):
@@ -123,7 +135,7 @@ def main():
         ):
             runner.get_loop().set_exception_handler(_tell)
             runner.run(play(running, given, told))
-    except (KeyboardInterrupt, Interrupted):
+    except (Interrupted, asyncio.CancelledError):
         told.fault(f"ended by Ctrl-C after {told.rollouts} rollouts; seed {given.seed}")
     print(f"{clock.real_monotonic() - begun:.0f} s of real time")
     print(

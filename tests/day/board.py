@@ -11,20 +11,28 @@ import sys
 import time as own
 
 SLICE_MS = 20  # of real time, between two looks at the clock
+TICKS = own.ticks_add(0, -1)  # the largest number of ticks
 
 with open(sys.argv[1]) as file:
     settings = json.load(file)
 sys.path[:0] = settings["path"]
 
 
-clock = open(settings["clock"], "rb")  # noqa: SIM115
-skipped = bytearray(8)
+SEEN = 16  # where the places of the agents begin in the clock's file
+clock = open(settings["clock"], "r+b")  # noqa: SIM115
+passed = bytearray(8)
 
 
-def skipped_ms():
+def passed_ms():
     clock.seek(0)
-    clock.readinto(skipped)
-    return struct.unpack("<q", skipped)[0]
+    clock.readinto(passed)
+    return struct.unpack("<q", passed)[0]
+
+
+def note_seen():
+    passed_ms()
+    clock.seek(SEEN + 8 * settings["place"])
+    clock.write(passed)
 
 
 class Time:
@@ -32,8 +40,7 @@ class Time:
     functions are attributes."""
 
     def __init__(self):
-        self.ticks_ms = lambda: own.ticks_add(own.ticks_ms(), skipped_ms())
-        self.time = lambda: own.time() + skipped_ms() // 1000
+        self.ticks_ms = lambda: passed_ms() & TICKS
 
     def __getattr__(self, name):
         return getattr(own, name)
@@ -48,7 +55,8 @@ whole = asyncio.core.IOQueue.wait_io_event
 
 
 def in_slices(self, milliseconds):
-    whole(self, min(milliseconds, SLICE_MS))  # -1: there is no timer
+    note_seen()
+    whole(self, SLICE_MS if milliseconds < 0 else min(milliseconds, SLICE_MS))
 
 
 asyncio.core.IOQueue.wait_io_event = in_slices

@@ -1,12 +1,12 @@
-"""The day's clock: one for all processes, which the day sets forward while time only passes.
+"""The day's clock: one for all processes, and only the day sets it forward (pace.py).
 
-A file has two numbers of milliseconds. All clocks of the day are ahead of this machine's by the
-first one; the wall clock of the controller's machine is ahead of the others' by the second one,
-which is 0 unless that clock is in trouble. Between two jumps time passes as it does.
+A file has the milliseconds that have passed, and those by which the wall clock of the controller's
+machine is ahead, which is 0 unless that clock is in trouble. `install` puts this clock in the place
+of Python's: `time`, and all that waits for some time. What waits looks at the clock every
+SLICE_SECONDS of real time. (board.py does the same on MicroPython.)
 
-`install` puts this clock in the place of Python's: `time`, and all that waits for some time. What
-waits looks at the clock every SLICE_SECONDS of real time, so a jump ends it as if the time had
-passed. (board.py does the same on MicroPython.)"""
+Behind that the file has a place for each agent that is a process: there its event loop notes the
+time that it has seen."""
 
 import mmap
 import select
@@ -18,85 +18,100 @@ import time
 from pathlib import Path
 
 SLICE_SECONDS = 0.02
-FORM = struct.Struct("<qq")
+STARTED = 1_800_000_000  # Unix seconds at which the day's clock begins
+PASSED, WRONG, SEEN = 0, 8, 16  # where the numbers are
+PLACES = 64
 
-real_monotonic, real_time, real_sleep = time.monotonic, time.time, time.sleep
-_real_gettime = time.clock_gettime
+real_monotonic, real_sleep = time.monotonic, time.sleep
 
 
 class DayClock:
-    """The file, which is created if it is missing."""
+    """The file, which is created if it is missing. `place`: of this agent."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, place: int | None = None) -> None:
         if not path.exists():
-            path.write_bytes(bytes(FORM.size))
+            path.write_bytes(bytes(SEEN + 8 * PLACES))
         with path.open("r+b") as file:
-            self._shared = mmap.mmap(file.fileno(), FORM.size)
+            self._shared = mmap.mmap(file.fileno(), 0)
+        self._place = place
 
     @property
-    def skipped(self) -> float:
-        """The seconds that were jumped over."""
-        return FORM.unpack_from(self._shared)[0] / 1000
+    def passed(self) -> float:
+        """Seconds."""
+        return self._read(PASSED) / 1000
 
     @property
     def wrong(self) -> float:
         """The seconds by which the controller's wall clock is ahead."""
-        return FORM.unpack_from(self._shared)[1] / 1000
+        return self._read(WRONG) / 1000
 
     def skip(self, seconds: float) -> None:
-        struct.pack_into("<q", self._shared, 0, round(1000 * (self.skipped + seconds)))
+        self._write(PASSED, self._read(PASSED) + round(1000 * seconds))
 
     def set_wrong(self, seconds: float) -> None:
-        struct.pack_into("<q", self._shared, 8, round(1000 * seconds))
+        self._write(WRONG, round(1000 * seconds))
+
+    def has_seen(self, place: int) -> bool:
+        """Returns whether the agent at this place has seen what the clock shows."""
+        return self._read(SEEN + 8 * place) >= self._read(PASSED)
+
+    def note_seen(self) -> None:
+        if self._place is not None:
+            self._write(SEEN + 8 * self._place, self._read(PASSED))
+
+    def _read(self, at: int) -> int:
+        return int(struct.unpack_from("<q", self._shared, at)[0])
+
+    def _write(self, at: int, number: int) -> None:
+        struct.pack_into("<q", self._shared, at, number)
 
     def install(self, is_controller: bool) -> None:
         """Puts this clock into the place of the process' own."""
 
         def monotonic() -> float:
-            return real_monotonic() + self.skipped
+            return self.passed
 
         def wall() -> float:
-            return real_time() + self.skipped + (self.wrong if is_controller else 0)
+            return STARTED + self.passed + (self.wrong if is_controller else 0)
 
         def gettime(which: int) -> float:
-            own = wall() - real_time() if which == time.CLOCK_REALTIME else self.skipped
-            return _real_gettime(which) + own
+            return wall() if which == time.CLOCK_REALTIME else self.passed
 
         def sleep(seconds: float) -> None:
-            end = monotonic() + seconds
-            while (left := end - monotonic()) > 0:
-                real_sleep(min(left, SLICE_SECONDS))
+            end = self.passed + seconds
+            while self.passed < end:
+                real_sleep(min(seconds, SLICE_SECONDS))
 
         time.monotonic, time.time, time.clock_gettime, time.sleep = monotonic, wall, gettime, sleep
         threading._time = monotonic  # type: ignore[attr-defined]
         subprocess._time = monotonic  # type: ignore[attr-defined]
-        threading.Condition.wait = _sliced(monotonic)  # type: ignore[method-assign]
+        threading.Condition.wait = self._sliced()  # type: ignore[method-assign]
         select.select = _capped_select(select.select)
         for kind in (selectors.EpollSelector, selectors.PollSelector, selectors.SelectSelector):
-            kind.select = _capped(kind.select)  # type: ignore[method-assign]
+            kind.select = self._capped(kind.select)  # type: ignore[method-assign]
 
+    def _sliced(self):
+        whole = threading.Condition.wait
 
-def _sliced(monotonic):
-    whole = threading.Condition.wait
+        def wait(condition: threading.Condition, timeout: float | None = None) -> bool:
+            """Between two slices the lock is held, so no notification is missed."""
+            if timeout is None:
+                return whole(condition)
+            end = self.passed + timeout
+            while not whole(condition, max(0.0, min(end - self.passed, SLICE_SECONDS))):
+                if self.passed >= end:
+                    return False
+            return True
 
-    def wait(self: threading.Condition, timeout: float | None = None) -> bool:
-        """Between two slices the lock is held, so no notification is missed."""
-        if timeout is None:
-            return whole(self)
-        end = monotonic() + timeout
-        while not whole(self, max(0.0, min(end - monotonic(), SLICE_SECONDS))):
-            if monotonic() >= end:
-                return False
-        return True
+        return wait
 
-    return wait
+    def _capped(self, whole):
+        def capped(selector, timeout=None):
+            self.note_seen()
+            limit = SLICE_SECONDS if timeout is None else min(timeout, SLICE_SECONDS)
+            return whole(selector, limit)
 
-
-def _capped(whole):
-    def capped(self, timeout=None):
-        return whole(self, timeout if timeout is None else min(timeout, SLICE_SECONDS))
-
-    return capped
+        return capped
 
 
 def _capped_select(whole):

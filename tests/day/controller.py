@@ -11,7 +11,8 @@ from modelwave_controller.demo.service import free_port
 from tests.controller import rollout_world
 from tests.day.parts import settle
 
-START_SECONDS = 300  # real ones; only a failing run waits so long
+BROKER, SERVICE = "broker", "serve"  # the commands
+START_SECONDS = 300  # by the day's clock; only a failing run waits so long
 TICK_SECONDS = "1"
 
 
@@ -32,47 +33,44 @@ class Controller:
         settle(self.home.path, self.port)
         settings = self.home.path / "controller.toml"
         settings.write_text(settings.read_text().replace("127.0.0.1:0", self.files, 1))
-        self.start("serve")
+        self.start()
 
     def start_broker(self):
         """On the port that it had."""
-        if "broker" not in self.running.running:
-            self.port = self._started("broker", "broker", "--port", str(self.port))["port"]
+        if BROKER not in self.running.running:
+            self.port = self._started(BROKER, "--port", str(self.port))["port"]
 
-    def start(self, name):
-        """Starts a service; the second one stands by, and leads when the first one ends."""
-        if name not in self.running.running:
-            options = ("--tick-seconds", TICK_SECONDS)
-            self._started(name, "serve", *options)
+    def start(self):
+        if SERVICE not in self.running.running:
+            self._started(SERVICE, "--tick-seconds", TICK_SECONDS)
 
     def kill(self, name, how=signal.SIGKILL):
+        """Ends the broker or the service, also one that hangs."""
         process = self.running.running.pop(name, None)
         if process:
-            process.send_signal(signal.SIGCONT)
             process.send_signal(how)
+            process.send_signal(signal.SIGCONT)
             process.wait()
 
-    def freeze(self, name, frozen):
-        process = self.running.running.get(name)
+    def freeze(self, frozen):
+        """Lets the service hang, with what it was about to do, or go on."""
+        process = self.running.running.get(SERVICE)
         if process:
             process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
             self.frozen = frozen
 
     @property
     def leads(self):
-        """Whether a service should lead now, as far as is known."""
-        return "serve" in self.running.running and not self.frozen
+        """Whether the service should lead now."""
+        return SERVICE in self.running.running and not self.frozen
 
-    def process_id(self, name):
-        return self.running.running[name].pid
-
-    def _started(self, name, command, *options):
-        ready = self.running.folder / f"{name}.ready"
+    def _started(self, command, *options):
+        ready = self.running.folder / f"{command}.ready"
         ready.unlink(missing_ok=True)
         shifted = [sys.executable, "-m", "tests.day.shifted", str(self.clock), "controller"]
         line = [*shifted, "modelwave_controller", "--home", str(self.home.path), command, *options]
-        self.running.start(name, [*line, "--ready-file", str(ready)])
-        self.running.wait_for(name, ready, START_SECONDS)
+        self.running.start(command, [*line, "--ready-file", str(ready)])
+        self.running.wait_for(command, ready, START_SECONDS)
         return json.loads(ready.read_text())
 
     def size(self):

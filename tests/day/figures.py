@@ -8,6 +8,7 @@ rollouts are compared."""
 
 from statistics import median
 
+from tests.day.controller import SERVICE
 from tests.day.parts import resident
 
 MEMORY_MIB = 48
@@ -22,7 +23,7 @@ class Figures:
         self.database = []
 
     def add(self, controller):
-        process = controller.running.running.get("serve")
+        process = controller.running.running.get(SERVICE)
         if process:
             self.memory.append(resident(process.pid))
         self.database.append(controller.size() / MIB)

@@ -18,10 +18,12 @@ class RealAgent:
     """Its state outlives its processes. `unwell`: the file with the numbers of releases with which
     its program fails."""
 
-    def __init__(self, running, folder, name, clock, root, port, files, unwell):
+    def __init__(self, running, folder, place, clock, root, port, files, unwell):
+        """`place`: in the clock's file."""
         self.running = running
-        self.name = name
-        self.folder = folder / name
+        self.place = place
+        self.name = f"{self.prefix}{place}"
+        self.folder = folder / self.name
         self.folder.mkdir()
         self.command = self._command(clock, root, port, files, unwell)
 
@@ -43,7 +45,7 @@ class RealAgent:
 
 
 class HostAgent(RealAgent):
-    target = HOST
+    target, prefix = HOST, "pi-"
 
     def _command(self, clock, root, port, files, unwell):
         health = [
@@ -59,17 +61,18 @@ class HostAgent(RealAgent):
             f'[download]\nhosts = ["{files}"]\n'
             f"[hooks]\nhealth = {json.dumps(health)}\n"
         )
-        shifted = [sys.executable, "-m", "tests.day.shifted", str(clock), "device"]
+        shifted = [sys.executable, "-m", "tests.day.shifted", str(clock), str(self.place)]
         return [*shifted, "modelwave_agent.host.daemon", "run", "--config", str(path)]
 
 
 class BoardAgent(RealAgent):
-    target = BOARD
+    target, prefix = BOARD, "pico-"
 
     def _command(self, clock, root, port, _files, unwell):
         settings = {
             "path": [str(path) for path in BOARD_PATH],
             "clock": str(clock),
+            "place": self.place,
             "device": self.name,
             "target": BOARD,
             "port": port,

@@ -8,6 +8,7 @@ one id, a device that never comes back)."""
 import signal
 from typing import NamedTuple
 
+from tests.day.controller import BROKER, SERVICE
 from tests.heal import faults
 from tests.heal.faults import long
 
@@ -28,7 +29,7 @@ class Trouble(NamedTuple):
 
 def broker_restarts(day, seconds):
     """It has lost what it retained."""
-    day.controller.kill("broker")
+    day.controller.kill(BROKER)
     day.later(seconds, day.controller.start_broker)
 
 
@@ -39,18 +40,18 @@ def connections_break(day):
 
 
 def service_dies(day, seconds):
-    day.controller.kill("serve")
-    day.later(seconds, day.controller.start, "serve")
+    day.controller.kill(SERVICE)
+    day.later(seconds, day.controller.start)
 
 
 def service_stops(day, seconds):
-    day.controller.kill("serve", signal.SIGTERM)
-    day.later(seconds, day.controller.start, "serve")
+    day.controller.kill(SERVICE, signal.SIGTERM)
+    day.later(seconds, day.controller.start)
 
 
 def service_freezes(day, seconds):
-    day.controller.freeze("serve", True)
-    day.later(seconds, day.controller.freeze, "serve", False)
+    day.controller.freeze(True)
+    day.later(seconds, day.controller.freeze, False)
 
 
 def clock_jumps(day, by, seconds):

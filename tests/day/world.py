@@ -4,6 +4,7 @@ import asyncio
 import collections
 import hashlib
 import random
+import time
 
 from sqlalchemy import select
 
@@ -12,7 +13,7 @@ from modelwave_controller.rollout import wanted as orders
 from modelwave_controller.storage import log, tables
 from modelwave_shared import documents, dsse, slots, words
 from tests.controller.rollout_world import FLEET, TARGET
-from tests.day import clock, troubles
+from tests.day import troubles
 from tests.day.clock import DayClock
 from tests.day.controller import Controller
 from tests.day.devices import DayDevice, count
@@ -57,6 +58,8 @@ class Day:
         self.folder = running.folder
         self.clock = DayClock(self.folder / "clock")
         self.clock.install(is_controller=False)
+        self.pace = Pace(self.clock, self.loop)
+        self.pace.start()
         self.faults, self.gone = [], set()
         self.happened = collections.Counter()
         self.controller = Controller(running, self.folder / "clock")
@@ -64,15 +67,13 @@ class Day:
         self.fleet = DayFleet(self.controller.world)
         self.files = FileServer(self.fleet.files)
         self.person = DayPerson(self, self.random)
-        self.began = clock.time.monotonic()
+        self.began = time.monotonic()
         self.devices = [
             DayDevice(self, f"d{n}", self.folder / f"d{n}", has_clock=n % 2 == 0)
             for n in range(simulated)
         ]
         devices.Device.all = self.devices
         self.real = self._real_agents(running, hosts, boards)
-        names = [agent.name for agent in self.real]
-        self.pace = Pace(self.clock, self.controller, self.loop, names)
         self.tasks = []
         self.verdicts = []
 
@@ -81,10 +82,8 @@ class Day:
         root.write_bytes(self.fleet.home.root_envelope)
         self.unwell.touch()
         given = (self.folder / "clock", root, self.port, self.controller.files, self.unwell)
-        found = [HostAgent(running, self.folder, f"pi-{n}", *given) for n in range(hosts)]
-        return found + [
-            BoardAgent(running, self.folder, f"pico-{n}", *given) for n in range(boards)
-        ]
+        kinds = [HostAgent] * hosts + [BoardAgent] * boards
+        return [kind(running, self.folder, place, *given) for place, kind in enumerate(kinds)]
 
     # What devices and person look at.
 
@@ -95,11 +94,11 @@ class Day:
     @property
     def seconds(self):
         """Of the day."""
-        return clock.time.monotonic() - self.began
+        return time.monotonic() - self.began
 
     @property
     def true_time(self):
-        return clock.time.time()
+        return time.time()
 
     @property
     def controller_time(self):
@@ -135,13 +134,13 @@ class Day:
             device.start()
         for agent in self.real:
             agent.start()
-        self.pace.start()
+        self.pace.day = self
         await self._until(self._all_known, ROLLOUT_SECONDS, "does not begin")
         self.tasks.append(self.loop.create_task(count(self, self.seed)))
         self.person.start(KINDS["good"], FIRST)
         await self._until(self._is_over, ROLLOUT_SECONDS, "does not begin")
         await asyncio.sleep(BEFORE_SECONDS)
-        self.began = clock.time.monotonic()
+        self.began = time.monotonic()
 
     async def rollout(self, kind):
         """Starts a rollout, follows it to its end, and returns its number."""
@@ -169,16 +168,16 @@ class Day:
     async def close(self):
         for task in self.tasks:
             task.cancel()
-        await self.pace.stop()
+        self.pace.day = None
         for device in self.devices:
             device.stop()
         await asyncio.sleep(0.1)
         self.controller.world.close()
 
     async def _until(self, done, seconds, kind, meanwhile=lambda: None):
-        end = clock.time.monotonic() + seconds
+        end = time.monotonic() + seconds
         while not done():
-            if clock.time.monotonic() > end:
+            if time.monotonic() > end:
                 return self.fault(kind, "; ".join(self.lost()) or str(self.person.seen()))
             for device in self.devices:
                 device.check()

@@ -246,13 +246,18 @@ def applied(base: dict[int, Any], changes: "list[Change] | tuple[Change, ...]") 
 
 def apply(base: dict[int, Any], changes: "list[Change] | tuple[Change, ...]") -> None:
     """Makes the changes in `base`."""
+    files: dict[int, bytearray] = {}  # that are changed
     for change in changes:
         node = change.node
-        if change.kind == "write":
-            data = base.get(node, b"").ljust(change.at, b"\0")
-            base[node] = data[: change.at] + change.data + data[change.at + len(change.data) :]
-        elif change.kind == "size":
-            base[node] = base.get(node, b"")[: change.at].ljust(change.at, b"\0")
+        if change.kind in ("write", "size"):
+            if node not in files:
+                files[node] = bytearray(base.get(node, b""))
+            data = files[node]
+            data.extend(bytes(max(0, change.at - len(data))))
+            if change.kind == "write":
+                data[change.at : change.at + len(change.data)] = change.data
+            else:
+                del data[change.at :]
         else:
             names = base[node] = dict(base.get(node) or {})
             if change.kind == "forget":
@@ -264,6 +269,7 @@ def apply(base: dict[int, Any], changes: "list[Change] | tuple[Change, ...]") ->
                 if folder != node:
                     names = base[folder] = dict(base.get(folder) or {})
                 names.pop(name, None)
+    base.update({node: bytes(data) for node, data in files.items()})
 
 
 def _grow(folder: Node, held: dict[int, Any], nodes: dict[int, Node]) -> None:

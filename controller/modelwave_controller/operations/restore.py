@@ -295,8 +295,7 @@ def _move(source: Path, place: Path) -> None:
             raise
         near = place.with_name(f".part-{place.name}")
         shutil.copyfile(source, near)
-        with near.open("rb+") as file:
-            os.fsync(file.fileno())
+        disk.sync_file(near)
         os.rename(near, place)
     disk.sync_folder(place.parent)
 

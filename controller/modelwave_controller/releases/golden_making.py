@@ -113,6 +113,7 @@ def make(loaded: Loaded, source: Source, board: bool, out: Path, tell: Tell) -> 
         words += ["--work", str(work.absolute()), "--out", str(made.absolute())]
         allowed = Allowed(read, [work], loaded.pythons)
         result = _run(loaded, words, "golden make", allowed, tell)
+        disk.sync_file(made)
         with held_back():
             os.replace(made, out)
             disk.sync_folder(out.parent)

@@ -1,11 +1,14 @@
 """The virtual environment of an agent in a bank.
 
 One that is whole has the file `complete` with the sha256 of the wheelhouse that it was made of. The
-file is written last, after all else is on the medium, and deleted first.
+file is written last, after all else is on the medium, and deleted first: it is gone from the medium
+before any other file is.
 """
 
 import shutil
 from pathlib import Path
+
+from modelwave_agent.journal import sync_name
 
 COMPLETE = "complete"
 # The agent as an argument of its environment's Python, which ignores PYTHONPATH and the like.
@@ -27,6 +30,8 @@ def is_complete(folder: Path) -> bool:
 
 def remove(folder: Path) -> None:
     """Deletes an environment. Raises OSError."""
-    (folder / COMPLETE).unlink(missing_ok=True)
     if folder.is_dir():
+        marker = folder / COMPLETE
+        marker.unlink(missing_ok=True)
+        sync_name(str(marker))
         shutil.rmtree(folder)

@@ -30,7 +30,7 @@ from modelwave_agent.host.self_update.environments import (
     remove,
 )
 from modelwave_agent.host.self_update.wheelhouse import unpack
-from modelwave_agent.journal import sync
+from modelwave_agent.journal import sync, sync_name
 from modelwave_agent.record import clean
 from modelwave_shared.agent_releases import MAX_GOLDEN_BYTES, expected
 
@@ -68,16 +68,16 @@ def site_of(folder: Path) -> Path:
 def install(file: Path, folder: Path) -> None:
     """Makes the environment `folder` of the wheelhouse `file`, unless it is there already. Raises
     WheelhouseError and OSError."""
-    digest = sha256_of(file)
-    if is_complete(folder) and (folder / COMPLETE).read_text() == digest:
-        return
-    remove(folder)
-    venv.EnvBuilder(symlinks=True).create(folder)
-    unpack(file, folder, site_of(folder))
-    os.sync()  # thousands of files, which a power cut may still take
-    with open(folder / COMPLETE, "wb") as marker:
-        marker.write(digest.encode())
-        sync(marker)
+    digest, marker = sha256_of(file), folder / COMPLETE
+    if not is_complete(folder) or marker.read_text() != digest:
+        remove(folder)
+        venv.EnvBuilder(symlinks=True).create(folder)
+        unpack(file, folder, site_of(folder))
+        os.sync()  # thousands of files, which a power cut may still take
+        marker.write_text(digest)
+    with open(marker, "rb") as written:  # maybe by a process that was killed then
+        sync(written)
+    sync_name(str(marker))
 
 
 def ask(folder: Path, wanted: str, config: Path | None) -> None:

@@ -248,6 +248,8 @@ def settings(config: Path) -> tuple[Path, Limits]:
         return config.parent / found["state"], limits
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return config.parent / "no-state", Limits()
+    except (OverflowError, RecursionError):  # a number without end, tables that are nested too deep
+        return config.parent / "no-state", Limits()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

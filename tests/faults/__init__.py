@@ -1,0 +1,1 @@
+"""Seeded faults: one-line changes of the product; a test of `make test` has to catch each."""
