@@ -46,6 +46,10 @@ class Client(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.subscribed.done():
+            self.subscribed.set_exception(ConnectionError("the broker ended a connection"))
+
     def begin(self, name: str, filters: list[str]) -> None:
         asked = b"".join(_text(one) + b"\1" for one in filters)
         self._send(0x10, _text("MQTT") + b"\4\2\0\0" + _text(name))

@@ -18,6 +18,7 @@ from broker_clients import (
     PUBLISH,
     SUBACK,
     SUBSCRIBE,
+    Packet,
     RawClient,
     connect,
     packet,
@@ -297,6 +298,19 @@ def test_connections_that_say_nothing_make_place_for_one_that_does(opened: Opene
     assert silent[0].until_closed() == []
     served.send(packet(PINGREQ))
     served.until(PINGRESP)
+
+
+def test_fleet_that_comes_back_at_once_is_let_in(opened: Opened) -> None:
+    """Their CONNECTs are all there before the broker gets to accept the first of them."""
+    host = opened(embedded)
+    busy = threading.Event()
+    host.loop.call_soon_threadsafe(busy.wait)
+    number = limits.MAX_WAITING_BY_ADDRESS + 150
+    clients = [RawClient(host.port) for _ in range(number)]
+    for name, client in enumerate(clients):
+        client.send(connect(f"device-{name}"))
+    busy.set()
+    assert [client.receive() for client in clients] == [Packet(CONNACK, 0, b"\0\0")] * number
 
 
 def test_one_connection_too_many_is_refused(opened: Opened) -> None:

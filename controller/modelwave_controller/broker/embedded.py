@@ -13,6 +13,7 @@ from modelwave_controller.broker import limits, packets
 from modelwave_controller.broker.admission import Admission, NotAdmitted
 from modelwave_controller.broker.connection import Connection
 from modelwave_controller.broker.errors import BrokerError, ClientRefused
+from modelwave_controller.broker.listening import listen
 from modelwave_controller.broker.messages import Message, Retained
 from modelwave_controller.broker.packets import Connect
 from modelwave_controller.broker.routes import Subscriptions
@@ -21,8 +22,6 @@ from modelwave_controller.broker.settings import EmbeddedBrokerSettings
 from modelwave_controller.connections import Bounds, Connections
 
 log = logging.getLogger("modelwave_controller.broker")
-
-BACKLOG = 1024  # connections that the system holds until they are accepted
 
 
 class EmbeddedBroker:
@@ -71,9 +70,7 @@ class EmbeddedBroker:
         few_lines.bound(log.name)
         host, port = self._settings.host, self._settings.port
         try:
-            self._server = await self._loop.create_server(
-                lambda: Connection(self), host, port, reuse_address=True, backlog=BACKLOG
-            )
+            self._server = await listen(lambda: Connection(self), host, port)
         except OSError as error:
             raise BrokerError(
                 f"the broker cannot listen on {host}:{port}: {error.strerror or error};"
