@@ -79,9 +79,8 @@ api: $(STAMP) ## every sweep of the API's tests, then what API, page and files c
 relay: $(STAMP) ## every sweep of gateways, wires and boards, then a wave through one gateway; MEASURE="wave" for some
 	$(BIN)/python -m benchmarks.relay $(MEASURE)
 
-boards-sweep: $(STAMP) ## power cut at every write of a board's flash, as a table; SCENARIO=new-agent FS=fat MODE=half for some, RESULTS=file to go on
-	$(BIN)/python -m tests.board.sweep $(if $(FS),--fs $(FS)) $(if $(SCENARIO),--scenario $(SCENARIO)) \
-	  $(if $(MODE),--mode $(MODE)) $(if $(RESULTS),--results $(RESULTS))
+boards-sweep: $(STAMP) ## power cut at every write of a board's flash, once and twice, one line last; WHAT="fat lfs2/update" for some
+	$(BIN)/python -m tests.board.sweep $(if $(PAIRS),--pairs $(PAIRS)) $(WHAT)
 	MODELWAVE_LONG=1 $(BIN)/pytest -s -k reconnects tests/board/test_board_life.py
 
 lint: $(STAMP) ## ruff, mypy --strict for hosts and for boards, import layering

@@ -129,6 +129,31 @@ def test_a_report_is_repeated_ever_more_rarely_and_not_by_all_devices_at_once(tm
     assert len({round(nap) for nap in naps[4:]}) > 1, naps
 
 
+class Notes(FakeLink):
+    """Notes the topics that are published to."""
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.topics = []
+
+    async def publish(self, topic, payload, retain):
+        self.topics.append(topic)
+
+
+def test_presence_is_told_with_each_report_that_is_repeated(tmp_path):
+    """A broker that has lost the report has lost the presence too."""
+
+    async def life():
+        world = World(tmp_path)
+        agent, _ = world.boot()
+        agent.clock, agent.link = Waits(world), Notes(world)
+        agent.connected.set()
+        await naps_of(agent, agent._report())
+        assert agent.link.topics[:6] == [agent.presence, agent.reported] * 3
+
+    asyncio.run(life())
+
+
 @pytest.mark.parametrize("taken", [False, True])
 def test_a_lasting_connection_begins_the_pauses_anew(tmp_path, taken):
     """One that lasted was a good one; one that broke at once was not."""

@@ -95,6 +95,25 @@ def test_program_says_that_it_may_now_and_the_update_goes_on_at_once(world, monk
     assert [s["outcome"] for s in states if s["state"] == "trial"] == [""]
 
 
+def test_program_that_asked_for_the_question_and_says_no_is_asked_once(world, monkeypatch):
+    monkeypatch.setattr("modelwave_agent.retries.random.random", lambda: 1)
+    asked = answers(monkeypatch, lambda _: "moving")
+    counts = []  # of questions, in each turn since the program has asked for one
+
+    def done(update):
+        fault = update.report.fault
+        if counts:
+            counts.append(len(asked))
+        # As above: it waits for the program's word alone.
+        elif is_deferred(world) and fault and fault.next_at - update.ports.clock.now() > 40:
+            counts.append(len(asked))
+            update.work.progress.update_now.set()
+        return len(counts) > 200
+
+    assert asyncio.run(live(world, done))
+    assert counts[-1] == counts[0] + 1
+
+
 def test_program_that_changes_its_mind_before_the_swap_keeps_the_old_model_and_no_try_counts(
     world, monkeypatch
 ):

@@ -170,7 +170,7 @@ def test_hook_that_is_not_there_says_so():
     assert "No such file" in run(hooks(["/nowhere/hook"]).serve(LIVE))
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.EAGAIN, errno.ENOMEM])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EAGAIN, errno.ENOMEM, errno.EIO])
 def test_hook_that_cannot_be_started_for_now_is_started_later(monkeypatch, number):
     """That says nothing about the model, which would be rolled back and banned."""
     faults = [OSError(number, os.strerror(number))] * 2

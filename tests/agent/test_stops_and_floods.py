@@ -265,6 +265,23 @@ def test_floor_that_waits_is_written_at_a_clean_stop(world, monkeypatch):
     assert world.durable()["order"]["seq"] == 3
 
 
+def test_success_after_a_roll_back_does_not_wait_to_be_written(world, monkeypatch):
+    """A reset would take back what the report has told."""
+    Writes(monkeypatch)
+    world.retained[TOPIC] = signing.order(TWO, 2, trial=WAITS)
+    sent = []
+
+    def done(made):
+        if made.record["state"] == "trial":
+            made.observe(2, 1, 1)
+        if made.record["outcome"] == "ROLLED_BACK" and not sent:
+            sent.append(world.deliver(TOPIC, signing.order(ONE, 3)))
+        return sent and made.record["outcome"] == "SUCCEEDED"
+
+    assert asyncio.run(live(world, done))
+    assert (world.durable()["order"]["seq"], world.durable()["outcome"]) == (3, "SUCCEEDED")
+
+
 def test_older_order_stays_refused_after_a_reset_once_the_newer_one_comes_again(world, monkeypatch):
     Writes(monkeypatch)
     assert flooded(world, [signing.order(ONE, seq) for seq in (2, 3, 4)])

@@ -314,6 +314,16 @@ def test_logins_that_wait_are_bounded_and_one_that_leaves_makes_room() -> None:
     asyncio.run(scenario())
 
 
+def test_who_gave_the_right_password_is_not_let_in_with_another() -> None:
+    async def scenario() -> list[bool]:
+        passwords = Passwords({"cam-1": HASHES["cam-1"]})
+        found = [await passwords.check("cam-1", word, "a") for word in ("one", "two", "", "one")]
+        passwords.close()
+        return found
+
+    assert asyncio.run(scenario()) == [True, False, False, True]
+
+
 def test_password_that_was_right_is_checked_again_after_the_user_got_another() -> None:
     async def scenario() -> list[bool]:
         passwords = Passwords({"cam-1": HASHES["cam-1"]})

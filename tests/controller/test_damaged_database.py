@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import sqlite3
+import struct
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +21,7 @@ from modelwave_controller.errors import StorageError
 from modelwave_controller.home import Home
 from modelwave_controller.service.leading import Leading
 from modelwave_controller.service.serve import Service
-from modelwave_controller.storage import damage, outbox
+from modelwave_controller.storage import damage, log, outbox
 from modelwave_controller.storage.store import Store
 
 COMMANDS = (
@@ -162,6 +163,32 @@ LOST = {
         "it has a trigger",
     ),
 }
+
+
+def test_a_database_whose_making_a_power_cut_broke_off_is_made_anew(tmp_path: Path) -> None:
+    """Its first page has not come, though the file has its size; beside it is the journal by which
+    SQLite undoes that page, as there was none before."""
+    file = tmp_path / "new.db"
+    file.write_bytes(bytes(4096))
+    journal = b"\xd9\xd5\x05\xf9 \xa1c\xd7" + struct.pack(">5I", 0, 1, 0, 4096, 4096)
+    (tmp_path / "new.db-journal").write_bytes(journal.ljust(4096, b"\0"))
+    with closing(Store(f"sqlite:///{file}")) as store, store.read() as connection:
+        assert log.newest_id(connection) == 0
+
+
+def test_a_first_page_that_a_power_cut_left_half_written_is_read_from_the_wal_file(
+    tmp_path: Path, file: Path
+) -> None:
+    """SQLite was putting the changes into the database, which it would do again."""
+    left = tmp_path / "left.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("CREATE TABLE more (value)")
+        connection.commit()
+        left.write_bytes(bytes(512) + file.read_bytes()[512:])
+        Path(f"{left}-wal").write_bytes(Path(f"{file}-wal").read_bytes())
+    with closing(Store(f"sqlite:///{left}")) as store, store.read() as connection:
+        assert log.newest_id(connection) > 0
 
 
 def test_a_table_that_is_gone(run: Run, file: Path) -> None:

@@ -130,6 +130,11 @@ def left(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return event
 
 
+def test_answer_may_take_the_time_of_the_least_rate() -> None:
+    assert guard.longest_seconds(0) == 300
+    assert guard.longest_seconds(20_000_000) == 300 + 20_000
+
+
 def test_answer_that_nobody_reads_is_ended_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: asyncio.Event
 ) -> None:

@@ -101,6 +101,19 @@ def test_it_hears_reports_presence_and_metrics_of_its_own_fleet_only() -> None:
         assert kinds == ["reported", "presence", "metrics"]
 
 
+def test_processes_that_lost_their_broker_together_come_back_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(links, "BACK_OFF_SECONDS", (30,))
+    pauses: list[float] = []
+    for _ in range(20):
+        link = Linked(ServiceBroker("127.0.0.1", 1)).link
+        monkeypatch.setattr(link._stopping, "wait", pauses.append)
+        link._pause()
+    assert 15 <= min(pauses) < max(pauses) - 1
+    assert max(pauses) <= 30
+
+
 def test_it_leaves_the_broker_while_it_may_not_stay_and_comes_back(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

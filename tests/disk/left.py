@@ -19,30 +19,36 @@ NAMES = ("name", "forget", "rename")
 FEW = 3  # changes of which every choice is made
 FEW_LONG = 6
 
+Kept = tuple[Change, ...] | list[Change]
+
 
 def states(
     moment: Moment, few: int = FEW, is_long: bool = False, is_fat: bool = True
 ) -> Iterator[tuple[str, State]]:
     """Yields (what was lost, the state). `is_fat`: also what FAT may leave of a rename."""
-    base, pending = moment.base, moment.pending
-    for told, kept in _choices(pending, few):
-        yield told, applied(base, kept)
+    for told, kept in ways(moment.pending, few, is_long, is_fat):
+        yield told, applied(moment.base, kept)
+
+
+def ways(
+    pending: tuple[Change, ...], few: int = FEW, is_long: bool = False, is_fat: bool = True
+) -> Iterator[tuple[str, Kept]]:
+    """Yields (what was lost, the changes that come after the base)."""
+    yield from _choices(pending, few)
     for at, change in enumerate(pending):
         others = (pending[:at], pending[at + 1 :])
         if change.kind == "write":
             for told, parts in _damaged(change, is_long):
-                yield told, applied(base, [*others[0], *parts, *others[1]])
+                yield told, [*others[0], *parts, *others[1]]
                 if is_long and len(pending) > 1:
-                    yield f"{told}, the others lost", applied(base, list(parts))
+                    yield f"{told}, the others lost", parts
         if change.kind == "rename" and is_fat:
             gone = [_gone(change.source), _gone((change.node, change.name))]
-            yield f"both names gone: {change.name}", applied(base, [*others[0], *gone, *others[1]])
-            yield f"the new name gone: {change.name}", applied(base, [*others[0], gone[1]])
+            yield f"both names gone: {change.name}", [*others[0], *gone, *others[1]]
+            yield f"the new name gone: {change.name}", [*others[0], gone[1]]
 
 
-def _choices(
-    pending: tuple[Change, ...], few: int
-) -> Iterator[tuple[str, tuple[Change, ...] | list[Change]]]:
+def _choices(pending: tuple[Change, ...], few: int) -> Iterator[tuple[str, Kept]]:
     count = len(pending)
     if count <= few:
         for chosen in product((False, True), repeat=count):

@@ -19,7 +19,9 @@ UNSEEN = FAULTS["range-without-its-end"]._replace(
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    return copy(tmp_path_factory.mktemp("faults") / "1")
+    made = copy(tmp_path_factory.mktemp("faults") / "1")
+    assert Runner().not_green(made, [FAULTS[name].test for name in CHEAP]) == []
+    return made
 
 
 def test_each_fault_changes_one_line_of_the_source_and_names_a_test_that_is_there() -> None:
@@ -46,13 +48,11 @@ def test_entry_that_is_out_of_date_or_no_fault_is_told(changes: dict[str, str], 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CHEAP)
 def test_fault_is_caught_and_taken_out_again(name: str, tree: Tree) -> None:
-    fault, runner = FAULTS[name], Runner()
+    fault = FAULTS[name]
     path = tree.top / fault.file
     before = path.read_text(), path.stat().st_mtime_ns
-    assert runner.not_green(tree, [fault.test]) == []
-    assert runner.judge(tree, fault).test.partition("[")[0] == fault.test
+    assert Runner().judge(tree, fault).test.partition("[")[0] == fault.test
     assert (path.read_text(), path.stat().st_mtime_ns) == before
-    assert runner.not_green(tree, [fault.test]) == []
 
 
 @pytest.mark.slow
@@ -60,6 +60,22 @@ def test_fault_that_its_test_does_not_see_is_told(tree: Tree) -> None:
     result = Runner().judge(tree, UNSEEN)
     assert (result.test, "1 passed" in result.said) == ("", True)
     assert command.last_line([result], wrong=0) == "faults: 0 of 1 caught, 1 bad"
+
+
+def test_fault_that_its_test_does_not_see_is_judged_by_all_tests_if_asked(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def run(
+        _runner: Runner, _environment: object, _tree: Tree, arguments: list[str]
+    ) -> tuple[int, list[tuple[str, str]], str]:
+        asked.append(arguments)
+        return (0, [], "") if len(asked) == 1 else (1, [("failed", "tests/x.py::test_y")], "")
+
+    monkeypatch.setattr(Runner, "_run", run)
+    assert Runner().judge(tree, UNSEEN, all_tests=True).test == "tests/x.py::test_y"
+    assert asked == [["-x", UNSEEN.test], ["-x"]]
 
 
 @pytest.mark.slow
@@ -78,6 +94,7 @@ def test_test_that_is_skipped_or_fails_without_a_fault_is_told(tree: Tree) -> No
     assert [one.rpartition("_")[2] for one in found] == ["fails", "skips"]
 
 
+@pytest.mark.slow
 def test_after_a_stop_nothing_is_run(tree: Tree) -> None:
     runner = Runner()
     runner.stop()

@@ -1,10 +1,8 @@
 """The process that fuzzes one target, which command.py starts:
 
-FUZZ_TARGET=NAME python -m tests.fuzz.child [libFuzzer's options and folders]
+python -m tests.fuzz.child TARGET [libFuzzer's options and folders]
 """
 
-import os
-import shlex
 import sys
 from collections.abc import Callable
 from random import Random
@@ -19,7 +17,7 @@ SHAPED = 0.5  # of the changes keep the shape
 
 
 def main() -> None:
-    target = TARGETS[os.environ["FUZZ_TARGET"]]
+    target = TARGETS[sys.argv[1]]
     with atheris.instrument_imports(include=PRODUCT, exclude=list(target.unfollowed)):
         run = target.run
 
@@ -27,9 +25,7 @@ def main() -> None:
         run(data)
 
     mutator = {"custom_mutator": _shaped(target.shape)} if target.shape else {}
-    # To merge corpora, libFuzzer runs argv[0] in a shell.
-    command = f"{shlex.quote(sys.executable)} -m tests.fuzz.child"
-    atheris.Setup([command, *sys.argv[1:]], once, **mutator)
+    atheris.Setup(sys.argv[1:], once, **mutator)
     atheris.Fuzz()
 
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.fuzz import corpora
+from tests.fuzz import corpora, scratch
 from tests.fuzz.running import Ended, fuzz
 from tests.fuzz.target import Target
 from tests.fuzz.targets import TARGETS
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 def _all(targets: list[Target], given: argparse.Namespace) -> int:
     ended: list[Ended] = []
     for target in targets:
-        with tempfile.TemporaryDirectory(prefix="modelwave-fuzz-") as folder:
+        with tempfile.TemporaryDirectory(prefix="modelwave-fuzz-", dir=scratch.place()) as folder:
             one = fuzz(target, Path(folder), given.runs, given.seconds, given.seed)
             if given.keep and not one.interrupted:
                 corpora.keep(target, Path(folder))

@@ -1,9 +1,8 @@
-"""Keeps the inputs that reach places of the product which no other kept one reaches."""
+"""Keeps inputs that reach places of the product which no earlier one reached."""
 
-import subprocess
 from pathlib import Path
 
-from tests.fuzz.running import CHILD, ROOT, environment, new_inputs
+from tests.fuzz.running import new_inputs
 from tests.fuzz.target import Target
 
 MAX_FILES = 48  # of a target
@@ -11,27 +10,20 @@ MAX_BYTES = 150_000
 
 
 def keep(target: Target, folder: Path) -> None:
-    """Makes the target's corpus anew of the old one and of what a run in `folder` has found.
-    libFuzzer chooses; of many, the longest are left out."""
-    merged = folder / "merged"
-    merged.mkdir()
-    sources = [new_inputs(folder), folder / "seeds", target.corpus]
-    options = ["-merge=1", f"-max_len={target.longest}"]
-    subprocess.run(
-        [*CHILD, *options, str(merged), *map(str, filter(Path.is_dir, sources))],
-        cwd=ROOT,
-        env=environment(target),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=True,
-    )
+    """Adds what a run in `folder` has found to the target's corpus. libFuzzer has kept there what
+    is new, in its shortest form. Of many, as many of each length are left out."""
     seeds = target.seeds()
-    chosen = {path.name: path.read_bytes() for path in merged.iterdir()}
     target.corpus.mkdir(parents=True, exist_ok=True)
+    found: dict[str, bytes] = {}
+    for path in (*target.corpus.iterdir(), *new_inputs(folder).iterdir()):
+        data = path.read_bytes()
+        if data and data not in seeds:
+            found[path.name[:12]] = data
+    by_length = sorted(found, key=lambda name: (len(found[name]), name))
+    step = max(1, -(-len(by_length) // MAX_FILES))
+    while sum(len(found[name]) for name in by_length[::step]) > MAX_BYTES:
+        step += 1
     for path in target.corpus.iterdir():
         path.unlink()
-    size = 0
-    for name, data in sorted(chosen.items(), key=lambda one: len(one[1]))[:MAX_FILES]:
-        size += len(data)
-        if size <= MAX_BYTES and data not in seeds:
-            (target.corpus / name[:12]).write_bytes(data)
+    for name in by_length[::step]:
+        (target.corpus / name).write_bytes(found[name])

@@ -180,7 +180,7 @@ def order_seeds() -> list[bytes]:
     }
     full = plain | {
         "v": orders.BITMAP_FORMAT,
-        "slots": base64.b64encode(b"\x81" * orders.BITMAP_BYTES).decode(),
+        "slots": base64.b64encode(bytes(range(orders.BITMAP_BYTES))).decode(),
         "shadow": True,
         "extra": {
             "max_failed_ppm": 5,

@@ -1,16 +1,18 @@
 """Runs libFuzzer on one target, and reads what it says."""
 
-import contextlib
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from tests.fuzz import scratch
 from tests.fuzz.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +24,6 @@ END_SECONDS = 20
 SHOWN_LINES = 40  # of what a finding says
 _PROGRESS = re.compile(r"#(\d+)\s+\w+\s+cov: (\d+).*corp: (\d+)")
 _RUNS = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
-CHILD = (sys.executable, "-m", "tests.fuzz.child")
 _NOISE = ("INFO: Instrumenting", "WARNING: Failed to find function", "INFO: ")
 
 
@@ -31,20 +32,16 @@ class Ended(NamedTuple):
 
     target: Target
     runs: int
-    seconds: float
+    seconds: float  # of a core
     finding: str = ""
     interrupted: bool = False
 
     def line(self) -> str:
         speed = self.runs / max(self.seconds, 0.001)
-        told = f"{self.target.name}: {self.runs:,} runs, {speed:,.0f} a second"
+        told = f"{self.target.name}: {self.runs:,} runs, {speed:,.0f} a second of a core"
         if self.finding:
             told += f"; FINDING: python -m tests.fuzz --case {self.finding} '{self.target.name}'"
         return told + ("; interrupted" if self.interrupted else "")
-
-
-def environment(target: Target) -> dict[str, str]:
-    return {**os.environ, "FUZZ_TARGET": target.name}
 
 
 def new_inputs(folder: Path) -> Path:
@@ -69,12 +66,17 @@ def fuzz(target: Target, folder: Path, runs: int, seconds: int, seed: int) -> En
         f"-artifact_prefix={artifacts}/",
         "-print_final_stats=1",
     ]
-    began = time.monotonic()
-    code, made, said, interrupted = _run(target, [*options, str(new), str(starts), *_kept(target)])
-    finding = ""
-    if code and not interrupted:
-        finding = _reported(target, artifacts, said)
-    return Ended(target, made, time.monotonic() - began, finding, interrupted)
+    before = _cpu_seconds()
+    folders = [new, starts, *([target.corpus] if target.corpus.is_dir() else [])]
+    code, course, interrupted = _run(target, folder, [*options, *map(str, folders)])
+    finding = _reported(target, artifacts, course.said) if code and not interrupted else ""
+    return Ended(target, course.runs, _cpu_seconds() - before, finding, interrupted)
+
+
+def _cpu_seconds() -> float:
+    """Of the processes that have ended: on a loaded machine runs are counted by a core's time."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def seeds_in(target: Target, folder: Path) -> Path:
@@ -86,33 +88,29 @@ def seeds_in(target: Target, folder: Path) -> Path:
     return starts
 
 
-def _kept(target: Target) -> list[str]:
-    return [str(target.corpus)] if target.corpus.is_dir() else []
-
-
-def _run(target: Target, arguments: list[str]) -> tuple[int, int, list[str], bool]:
-    """Returns the exit code, the runs, the last lines of what it said, and whether Ctrl-C ended
-    it."""
+def _run(target: Target, folder: Path, arguments: list[str]) -> tuple[int, "_Course", bool]:
+    """Returns the exit code, what libFuzzer said, and whether Ctrl-C ended it."""
     with subprocess.Popen(
-        [*CHILD, *arguments],
+        [sys.executable, "-m", "tests.fuzz.child", target.name, *arguments],
         cwd=ROOT,
-        env=environment(target),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        env={**os.environ, scratch.FOLDER: str(folder)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
         start_new_session=True,  # Ctrl-C is for this process, which then ends it
     ) as process:
-        assert process.stderr is not None
+        assert process.stdout is not None
         course = _Course(target.name)
         interrupted = False
         try:
-            course.read(process.stderr)
+            course.read(process.stdout)
         except KeyboardInterrupt:
             interrupted = True
             _end(process, course)
         code = process.wait()
-    return code, course.runs, course.said, interrupted
+    return code, course, interrupted
 
 
 class _Course:
@@ -122,7 +120,7 @@ class _Course:
         self.name = name
         self.runs = 0
         self.said: list[str] = []
-        self._began = self._told = time.monotonic()
+        self._began, self._told = time.monotonic(), 0.0
 
     def read(self, lines: IO[str]) -> None:
         for line in lines:
@@ -147,11 +145,11 @@ def _end(process: "subprocess.Popen[str]", course: _Course) -> None:
     """libFuzzer says at its end how far it has come."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would disturb the end
     process.terminate()
-    assert process.stderr is not None
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        course.read(process.stderr)
-        process.wait(END_SECONDS)
-    process.kill()
+    late = threading.Timer(END_SECONDS, process.kill)
+    late.start()
+    assert process.stdout is not None
+    course.read(process.stdout)
+    late.cancel()
 
 
 def _reported(target: Target, artifacts: Path, said: list[str]) -> str:
@@ -163,6 +161,6 @@ def _reported(target: Target, artifacts: Path, said: list[str]) -> str:
     if not inputs:
         return "(no input: the process failed at its start)"
     FOUND.mkdir(parents=True, exist_ok=True)
-    kept = FOUND / f"{target.corpus.name}-{inputs[0].name[:20]}"
+    kept = FOUND / f"{target.name}-{inputs[0].name[:20]}"
     shutil.copyfile(inputs[0], kept)
     return str(kept.relative_to(ROOT))

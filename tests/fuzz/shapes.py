@@ -1,12 +1,20 @@
 """Changes of inputs that keep their shape, for targets whose bytes alone rarely stay valid. The
 everyday test draws the same changes by hypothesis."""
 
+import io
 import json
+import re
+import tomllib
+import zipfile
+import zlib
 from collections.abc import Callable
 from random import Random
 from typing import Any
 
-JSON, QUOTED = "json", "quoted"
+from modelwave_shared import line_frames
+
+JSON, QUOTED, TOML = "json", "quoted", "toml"
+TOKENS, LINES, FRAMES, ZIP = "tokens", "lines of json", "frames", "zip"
 # What stands in a document where something else should: bounds, wrong types, texts that programs
 # stumble over.
 ODD = (
@@ -71,6 +79,15 @@ ODD = (
 _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=aaaAAA000_-.\\{}:,"
 
 
+_TOKEN = re.compile(rb'("(?:[^"\\]|\\.)*"|[\[\]{},:])')
+_NEARLY = (
+    *(b"-0", b"01", b"1.0", b"1e3", b"NaN", b"-", b"9" * 16, b"9" * 17, b"nul", b"true", b"null"),
+    *(b'"a"', b'"a":1', b',"a":1', b'"\\ud800"', b'"\\ud83d\\ude00"', b'"\\u00e9"', b'"\\x"'),
+    *(b"[", b"]", b"{", b"}", b",", b":", b" ", b"\t", b"\n", b"\x7f", "é".encode(), b'"[{"'),
+    *(b"[[[[[[", b"]]]]]]", b"[]", b"{}", b'["[",[[[[]]]]]'),
+)
+
+
 def changed(value: Any, draw: Random) -> Any:
     """Returns a JSON value in which one to three places are others."""
     for _ in range(draw.choice((1, 1, 2, 3))):
@@ -124,6 +141,30 @@ def _json(data: bytes, longest: int, draw: Random) -> bytes | None:
     return made if len(made) <= longest else None
 
 
+def _tokens(data: bytes, longest: int, draw: Random) -> bytes | None:
+    """Doubles an entry of an object, puts something in place of a value that is nearly one, or
+    doubles, drops and adds tokens anywhere."""
+    parts = [part for part in _TOKEN.split(data) if part]
+    colons = [at for at, part in enumerate(parts[:-1]) if part == b":" and at]
+    at = draw.randrange(len(parts) + 1)
+    end = min(len(parts), at + draw.randrange(1, 6))
+    kind = draw.randrange(6)
+    if kind < 2 and colons:
+        at = draw.choice(colons)
+        if kind:
+            parts[at + 1] = draw.choice(_NEARLY)
+        elif parts[at + 1].strip() not in (b"{", b"["):
+            parts[at - 1 : at - 1] = [*parts[at - 1 : at + 2], b","]
+    elif kind == 2:
+        parts[end:end] = parts[at:end]
+    elif kind == 3:
+        parts[at:end] = []
+    else:
+        parts[at : at + kind - 4] = [draw.choice(_NEARLY)]
+    made = b"".join(parts)
+    return made if len(made) <= longest else None
+
+
 def _quoted(data: bytes, longest: int, draw: Random) -> bytes | None:
     """Changes what stands between two quotation marks, mostly so that base64 stays base64."""
     parts = data.split(b'"')
@@ -146,8 +187,98 @@ def _quoted(data: bytes, longest: int, draw: Random) -> bytes | None:
     return made if len(made) <= longest else None
 
 
+def _toml(data: bytes, longest: int, draw: Random) -> bytes | None:
+    try:
+        value = changed(tomllib.loads(data.decode()), draw)
+        if not isinstance(value, dict):
+            return None
+        made = "".join(f"{_key(key)} = {_inline(one)}\n" for key, one in value.items()).encode()
+    except (ValueError, TypeError, RecursionError):  # no TOML, or what TOML has no word for
+        return None
+    return made if len(made) <= longest else None
+
+
+def _key(text: str) -> str:
+    return json.dumps(text)
+
+
+def _inline(value: Any) -> str:
+    """Returns a value as TOML has it on one line."""
+    if isinstance(value, dict):
+        entries = ", ".join(f"{_key(key)} = {_inline(one)}" for key, one in value.items())
+        return f"{{{entries}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_inline, value))}]"
+    if isinstance(value, float):
+        return repr(value)
+    if value is None or isinstance(value, str | bool | int):
+        return json.dumps("" if value is None else value)
+    return str(value)  # a date or a time
+
+
+def _last_line(data: bytes, longest: int, draw: Random) -> bytes | None:
+    """Changes one of the lines of JSON, mostly the last one."""
+    lines = data.split(b"\n")
+    at = draw.choice((-1, -1, draw.randrange(len(lines))))
+    made = _json(lines[at], longest, draw)
+    if made is None:
+        return None
+    lines[at] = made
+    return b"\n".join(lines)[:longest]
+
+
+def _frames(data: bytes, longest: int, draw: Random) -> bytes | None:
+    """Changes a frame of a line, and puts its checksum right."""
+    pieces = data.split(b"\0")
+    at = draw.randrange(len(pieces))
+    found = line_frames.unpack(pieces[at])
+    if found is None:
+        return None
+    kind, tag, seq, ack, payload = found
+    part = draw.randrange(4)
+    if part == 0:
+        kind = draw.randrange(256)
+    elif part == 1:
+        seq, ack = draw.randrange(256), draw.randrange(256)
+    else:
+        place = draw.randrange(len(payload) + 1)
+        some = bytes(draw.choices(b"\0\1\2abc-_\xff", k=draw.randrange(5)))
+        payload = payload[:place] + some + payload[place + draw.randrange(4) :]
+    if len(payload) > line_frames.MAX_PAYLOAD_BYTES:
+        return None
+    pieces[at] = line_frames.pack(kind, tag, seq, ack, payload)[1:-1]
+    return b"\0".join(pieces)[:longest]
+
+
+def _zip(data: bytes, longest: int, draw: Random) -> bytes | None:
+    """Changes some bytes of a member of a zip, or its name, and puts its checksum right."""
+    out = io.BytesIO()
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+            members = [(info.filename, old.read(info)) for info in old.infolist()]
+            at = draw.randrange(len(members))
+            name, contents = members[at]
+            place = draw.randrange(len(contents) + 1)
+            some = bytes(draw.choices(b"\0\1<>|fiuS12(),: ab'{}", k=draw.randrange(4)))
+            members[at] = (
+                draw.choice((name, name, name, "labels/y.npy", "x.npy", "golden.json")),
+                contents[:place] + some + contents[place + draw.randrange(4) :],
+            )
+            for name, contents in dict(members).items():
+                new.writestr(zipfile.ZipInfo(name), contents)
+    except (ValueError, LookupError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    made = out.getvalue()
+    return made if len(made) <= longest else None
+
+
 # {shape: changes the bytes and keeps their shape, or returns None}
 SHAPES: dict[str, Callable[[bytes, int, Random], bytes | None]] = {
     JSON: _json,
     QUOTED: _quoted,
+    TOKENS: _tokens,
+    TOML: _toml,
+    LINES: _last_line,
+    FRAMES: _frames,
+    ZIP: _zip,
 }

@@ -1,11 +1,18 @@
 """All targets: a row for each. To add one, write its function, and beside it FUNCTION_seeds() that
 returns valid inputs; `make fuzz TARGETS=NAME KEEP=1` makes its corpus."""
 
-from tests.fuzz.shapes import JSON, QUOTED
+from tests.fuzz.shapes import FRAMES, JSON, LINES, QUOTED, TOKENS, TOML, ZIP
 from tests.fuzz.target import Target
 
-_USED = "the controller's JSON reader; accepted ones are written and read again, and used"
-_DOCUMENT = {"shape": JSON, "unfollowed": ("modelwave_shared.strict_json",)}
+_JSON_READERS = ("modelwave_shared.strict_json", "modelwave_controller.trust.quick_json")
+_USED = "the controller's JSON reader; what is taken is written, read again and used"
+
+
+def _document(kind: str) -> Target:
+    place = f"documents.{kind}"
+    return Target(kind, f"the payload of a {kind}", _USED, place, 4096, JSON, _JSON_READERS)
+
+
 _ROWS = (
     Target(
         "envelope",
@@ -19,11 +26,240 @@ _ROWS = (
         "the JSON of documents",
         "the quick reader of the controller, and json with the rules of documents as conditions",
         "texts.strict",
-        longest=512,
+        512,
+        TOKENS,
     ),
-    Target("root", "the payload of a root", _USED, "documents.root", **_DOCUMENT),
-    Target("manifest", "the payload of a manifest", _USED, "documents.manifest", **_DOCUMENT),
-    Target("order", "the payload of an order", _USED, "documents.order", **_DOCUMENT),
-    Target("heartbeat", "the payload of a heartbeat", _USED, "documents.heartbeat", **_DOCUMENT),
+    _document("root"),
+    _document("manifest"),
+    _document("order"),
+    _document("heartbeat"),
+    Target(
+        "report",
+        "a device's report, in the controller",
+        "the rules of devices; read as a repetition it is the same",
+        "reported.report",
+        2048,
+        JSON,
+        _JSON_READERS,
+    ),
+    Target(
+        "window",
+        "a device's window, in the controller",
+        "the rules of devices; what is stored of it is put together",
+        "reported.window",
+        1200,
+        JSON,
+        _JSON_READERS,
+    ),
+    Target(
+        "written-windows",
+        "what a program measures",
+        "the controller takes the windows that come of it",
+        "reported.written",
+        1024,
+        unfollowed=_JSON_READERS,
+    ),
+    Target(
+        "block-request",
+        "a board's request for blocks of a file, in the service",
+        "what is taken is written again the same",
+        "downloads.request",
+        64,
+    ),
+    Target(
+        "blocks",
+        "blocks of a file, on a board",
+        "only bytes of the file are written, each at its place",
+        "downloads.block",
+        512,
+    ),
+    Target(
+        "board-mqtt",
+        "packets of a broker, in the client of boards",
+        "the broker's reader finds the same messages; the same in pieces",
+        "mqtt.board",
+        9000,
+    ),
+    Target(
+        "broker-mqtt",
+        "packets of a client, in the embedded broker",
+        "what comes back is whole packets; no error is raised or logged, at once and in pieces",
+        "mqtt.broker",
+        2048,
+    ),
+    Target(
+        "line-frames",
+        "frames between a board and its gateway",
+        "a second reader of COBS and zlib's checksum; the same pieces however the bytes come",
+        "wires.frame",
+        1024,
+        FRAMES,
+    ),
+    Target(
+        "line-messages",
+        "messages between a board and its gateway",
+        "what is taken is written again the same",
+        "wires.message",
+        1024,
+    ),
+    Target(
+        "line-session",
+        "frames in any order, at both ends of a line",
+        "windows and memory stay bounded; what an end sends is a frame",
+        "wires.session",
+        2048,
+    ),
+    Target(
+        "smp",
+        "answers of boards with MCUboot, in CBOR",
+        "a second reader of CBOR finds no tag in what is taken; texts can be printed",
+        "carried.smp",
+        1024,
+    ),
+    Target(
+        "board-state",
+        "what the state command of a board prints",
+        "what is taken is in bounds",
+        "carried.state",
+        1024,
+        unfollowed=_JSON_READERS,
+    ),
+    Target("image", "images for MCUboot", "hashlib", "carried.image", 1024),
+    Target(
+        "delta",
+        "the steps of a delta",
+        "a second reader; boards, hosts, and both with zlib before it make the same",
+        "deltas.steps",
+        512,
+    ),
+    Target(
+        "bsdiff",
+        "what a patch of bsdiff 4 packs",
+        "the package bsdiff4 makes the same",
+        "deltas.bsdiffs",
+        512,
+    ),
+    Target(
+        "tflite",
+        ".tflite files",
+        "the package tflite sees the same graphs, operators, tensors and shapes",
+        "models.tflite_file",
+        3000,
+    ),
+    Target(
+        "onnx",
+        ".onnx files",
+        "protobuf sees the same versions and operators",
+        "models.onnx",
+        1024,
+    ),
+    Target(
+        "golden",
+        "golden sets of boards, and what a board says of a model",
+        "numpy counts the same; hosts take the same files",
+        "golden_sets.board",
+        512,
+    ),
+    Target(
+        "golden-archive",
+        "golden sets of hosts, archives of arrays",
+        "numpy reads the same arrays",
+        "golden_sets.archive",
+        2048,
+        ZIP,
+    ),
+    Target(
+        "plan",
+        "plans of rollouts in TOML",
+        "from the log's JSON the same plan is read",
+        "settings.plan",
+        2048,
+        TOML,
+    ),
+    Target("gate", "the text of a gate", "it is in bounds", "settings.gate", 200),
+    Target("agent-toml", "agent.toml", "names and times are valid", "settings.agent", 1024, TOML),
+    Target("relay-toml", "relay.toml", "no device is there twice", "settings.relay", 2048, TOML),
+    Target(
+        "controller-toml",
+        "controller.toml",
+        "it is the fleet's",
+        "settings.controller",
+        2048,
+        TOML,
+    ),
+    Target(
+        "target-toml",
+        "targets of an operator's own",
+        "from their JSON the same are read",
+        "settings.target",
+        1024,
+        TOML,
+    ),
+    Target(
+        "api-body",
+        "the path, query and body of each call of the API",
+        "from the JSON that is kept the same call is read",
+        "bodies.body",
+        2048,
+        LINES,
+    ),
+    Target(
+        "key",
+        "files of private and public keys",
+        "the key is written and read again",
+        "keyfiles.key",
+        512,
+    ),
+    Target("token-uri", "URIs of keys on tokens", "both are named", "keyfiles.uri", 300),
+    Target(
+        "broker-users",
+        "the users of a broker",
+        "each target is a user's",
+        "keyfiles.users",
+        1024,
+    ),
+    Target(
+        "bundle",
+        "bundles of releases, as one tar",
+        "tarfile finds the same files; none is outside of the folder",
+        "keyfiles.bundle",
+        6144,
+    ),
+    Target(
+        "file-url",
+        "the URLs of an order",
+        "host, board and controller agree whether files may come from it",
+        "places.url",
+        200,
+    ),
+    Target(
+        "redirect",
+        "where a file server redirects to",
+        "urllib sees https, a listed host and no user",
+        "places.redirect",
+        300,
+    ),
+    Target(
+        "model-zip",
+        "what is packed behind a model",
+        "zipfile reads the same files",
+        "models.packed",
+        1024,
+        ZIP,
+    ),
+    Target(
+        "host-http",
+        "answers of file servers, on hosts",
+        "http.client reads the same status and body",
+        "downloads.host",
+        4096,
+    ),
+    Target(
+        "board-http",
+        "heads of answers of file servers, on boards",
+        "hosts take as many bytes of the same answer",
+        "downloads.board",
+        2300,
+    ),
 )
 TARGETS = {row.name: row for row in _ROWS}

@@ -2,8 +2,11 @@
 
 import pytest
 
+from modelwave_agent.host.place import _parts
+from modelwave_agent.ports import FetchError
 from modelwave_controller.api.starts import CALLS
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.models.targets import read_targets
 from modelwave_controller.rollout.plan import parse_plan
 from modelwave_controller.web import said
 
@@ -28,3 +31,16 @@ def test_body_that_no_database_can_keep_is_refused(body: bytes) -> None:
     start = next(call for call in CALLS if call.name == "startRollout")
     with pytest.raises(OperatorError, match=r"surrogate|no JSON|NUL"):
         said.read(start, {}, [], body)
+
+
+@pytest.mark.parametrize("place", ["[2001:db8::1]ht", "[2001:db8::1]:", "a.test:", "a.test:08443"])
+def test_what_follows_a_host_and_is_no_port_is_no_url_of_a_file(place: str) -> None:
+    """urllib passes over it; boards and the controller never did."""
+    with pytest.raises(FetchError, match="not an http or https URL"):
+        _parts(f"http://{place}/{'ab' * 32}")
+
+
+def test_target_with_an_unprintable_name_is_refused_on_one_line() -> None:
+    with pytest.raises(OperatorError) as caught:
+        read_targets('["\u0085\U000e0820"]\n', "FILE")
+    assert str(caught.value).isprintable()

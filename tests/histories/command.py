@@ -11,7 +11,6 @@ import argparse
 import logging
 import multiprocessing
 import signal
-import sys
 from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
@@ -19,10 +18,10 @@ from typing import NamedTuple
 from tests.histories.broker import Troubles
 from tests.histories.courses import COURSES
 from tests.histories.fleet import start
-from tests.histories.points import Ended, Kill, play
+from tests.histories.points import Ended, Kill, end_all, play
 
 SEEDS = 3
-PARTS = 16  # of the histories of a course and seed
+PARTS = 8  # of the histories of a course and seed
 MOST_MORE = 150  # points between two kills
 SHOWN = 5  # bad ends that are printed whole
 CALM = {
@@ -81,7 +80,7 @@ def main() -> int:
                     ended.add(ends)
                     count.add(ends)
                     _tell(course, seed, ends, count)
-                print(f"{course}, seed {seed}: {ended.line()}", flush=True)
+                    print(f"{course}, seed {seed}: {ended.line()}", flush=True)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would disturb the end
         print("ended by Ctrl-C")
@@ -99,7 +98,7 @@ def _played(course: str, seed: int, step: int, processes: int | None) -> Iterato
 
 def _ends_with_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the others
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that they end what they have forked
+    signal.signal(signal.SIGTERM, end_all)
 
 
 def _play(part: Part) -> list[Ended]:

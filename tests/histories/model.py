@@ -118,8 +118,8 @@ def _decisions(world: "World", log: list[Entry]) -> list[str]:
     ends_soaks = {"promoted": 1}.get(world.course.name, 0)
     for one in log:
         before = one.body["stage"] - 1 if one.kind == "opened" else -1
-        if before >= ends_soaks and one.at - began[before] < SOAK_SECONDS:
-            found.append(f"stage {before + 1} soaked for {one.at - began[before]:.0f} s only")
+        if before >= ends_soaks and (soaked := world.served(began[before], one.at)) < SOAK_SECONDS:
+            found.append(f"stage {before + 1} soaked for {soaked:.0f} s only while a service ran")
     return found
 
 

@@ -24,7 +24,9 @@ from tests.histories.fleet import start
 from tests.histories.life import simulated
 from tests.histories.world import World
 
-ENDED_SECONDS = 600  # a history that takes longer goes round in circles
+ENDED_SECONDS = 3600  # a history that takes longer goes round in circles
+
+_forks: list[int] = []  # the process that this one waits for
 
 
 class Kill(NamedTuple):
@@ -98,19 +100,28 @@ def _forked(world: World, folder: Path, more: int) -> tuple[int, list[str]]:
         signal.alarm(ENDED_SECONDS)
         _end_in(world, place, more, writing)
     os.close(writing)
+    _forks.append(pid)
     try:
         with os.fdopen(reading) as told:
             text = told.read()
-        _, status = os.waitpid(pid, 0)
-    except BaseException:  # somebody ends this process
+    except BaseException:
         os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
         raise
+    finally:
+        _, status = os.waitpid(pid, 0)
+        _forks.clear()
     shutil.rmtree(place, ignore_errors=True)
     if not text:
         return 1, [f"its process ended with {os.waitstatus_to_exitcode(status)}"]
     kills, problems = json.loads(text)
     return kills, problems
+
+
+def end_all(*_: object) -> None:
+    """Ends this process, and what it has forked, at once."""
+    for pid in _forks:
+        os.kill(pid, signal.SIGKILL)
+    os._exit(1)
 
 
 def _end_in(world: World, place: Path, more: int, writing: int) -> None:

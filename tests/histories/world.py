@@ -57,9 +57,16 @@ class World:
         self.operator = Operator(self)
         self.life: Life | None = None
         self.born = 0.0  # when it began
+        self.downs: list[tuple[float, float]] = []  # from when and until when there was no service
 
     def wall(self) -> float:
         return self.start.now + self.clock.now
+
+    def served(self, begin: float, end: float) -> float:
+        """Returns for how many seconds a service ran between these wall clock times."""
+        begin, end = begin - self.start.now, end - self.start.now
+        downs = [min(end, up) - max(begin, down) for down, up in self.downs]
+        return end - begin - sum(down for down in downs if down > 0)
 
     def live(self) -> None:
         """The service runs until it is stopped, at the end."""
@@ -78,8 +85,9 @@ class World:
         self.life.kill()
         self.life = None
         self._move_database()
-        until = self.clock.now + self.random.choice(DOWN_SECONDS)
-        self.clock.pass_until(until, bool)
+        killed = self.clock.now
+        self.clock.pass_until(killed + self.random.choice(DOWN_SECONDS), bool)
+        self.downs.append((killed, self.clock.now))
         self.live()
 
     @functools.cached_property

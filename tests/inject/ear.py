@@ -37,6 +37,12 @@ class Ear:
             self._news.clear()
             await self._news.wait()
 
+    async def begun(self, seq: int) -> None:
+        """Returns when the newest report says that this order is under way, or over."""
+        while self.told.get("seq") != seq:
+            self._news.clear()
+            await self._news.wait()
+
     def forget(self) -> None:
         """Only what comes from now on counts."""
         self.told = {}

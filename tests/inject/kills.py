@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -17,7 +17,10 @@ from tests.inject.surroundings import BAD, GOOD, Surroundings, release
 
 MOST_KILLS = 25  # for one order; then the agent may live until it is over
 BAD_SHARE = REVERT_SHARE = 0.2  # of the orders
-SPANS = 1.5  # the kill comes within so many times what an update takes
+# Of the lives that begin in the middle of an update so many are killed at any moment; the others
+# once the update goes on.
+EARLY_SHARE = 0.25
+SPANS = 2  # a kill comes within so many times what the last update took
 WORN = f"reset {MAX_TRIES} times"
 
 
@@ -76,55 +79,60 @@ class Storm:
         self._confirmed: list[signing.Release] = []  # the newest last
         self._killed = 0  # since the order
         self._in_attempts = 0  # of them, those that ended a proof or a trial
+        self._whole = 0.0  # seconds of the last undisturbed life
+        self._update = 0.0  # and of the last update that came to its end
+        self._state = "idle"  # in the journal after the last life
         self._left: Any = None  # the journal's record after the last kill
         self._ordered = self._order(1, GOOD)
 
-    async def run(self, number: int, tell: Callable[[], None]) -> None:
+    async def run(self, count: int, tell: Callable[[], None]) -> None:
         """So many kills, after each of which `tell` is called; then the last order may come to its
         end."""
         try:
             await self._undisturbed()  # the first one makes the journals
-            span = await self._undisturbed()
-            for _ in range(number):
-                if self._killed == MOST_KILLS:
+            for number in range(count):
+                if self._killed == MOST_KILLS or not number:
                     await self._undisturbed()
-                await self._disturbed(self._random.uniform(0, SPANS * span))
+                await self._disturbed()
                 tell()
             await self._undisturbed()
         except Hangs as error:
             self._blame(str(error))
 
-    async def _undisturbed(self) -> float:
-        """A life until the present order is over. Returns the seconds until then."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+    async def _undisturbed(self) -> None:
+        """A life until the present order is over."""
+        clock = asyncio.get_running_loop().time
+        born = clock()
         async with self._life() as life:
+            await self._until(life, self.ear.begun(self._ordered.seq))
             await self._over(life)
-            took = loop.time() - began
+            self._whole = clock() - born
             life.send(signal.SIGTERM)
             await first_of("its end", life.code)
         self._blame(*problems_of(life))
-        return took
+        self._state = self.device.record()["state"]
 
-    async def _disturbed(self, seconds: float) -> None:
-        """A life that is killed after so many seconds. Orders that are over meanwhile are followed
-        by others."""
+    async def _disturbed(self) -> None:
+        """A life that is killed at a random moment, mostly of its update. An update that is over
+        by then is followed by the next."""
+        is_early = self._state != "idle" and self._random.random() < EARLY_SHARE
         async with self._life() as life:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    while not life.code.done():
-                        await self._over(life)
+            if not is_early:
+                await self._until(life, self.ear.begun(self._ordered.seq))
+            while await self._is_over(life, self._whole if is_early else self._update):
+                is_early = False
+                await self._until(life, self.ear.begun(self._ordered.seq))
             life.send(signal.SIGKILL)
             await first_of("its end", life.code)
         end = life.end()
         if end.code != -signal.SIGKILL or "Traceback" in end.said:
             self._blame(f"it ended with {end.code} before it was killed: {end.said}")
         record = self.device.record()
-        state = record["state"] if record else "idle"
-        self.kills.states[state] += 1
+        self._state = record["state"]
+        self.kills.states[self._state] += 1
         self._killed += 1
         # A life that was killed before it looked into the journal has begun no attempt.
-        self._in_attempts += state in ATTEMPTS and record != self._left
+        self._in_attempts += self._state in ATTEMPTS and record != self._left
         self._left = record
 
     @asynccontextmanager
@@ -148,15 +156,22 @@ class Storm:
         is_right = record["banks"][record["live"]]["manifest"] in allowed
         return [] if is_right else ["another release is live than must be"]
 
+    async def _is_over(self, life: Life, seconds: float) -> bool:
+        """Whether the order was over, and the next one given, within a random time, which is drawn
+        from `seconds`, and the life goes on."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._random.uniform(0, SPANS * seconds)):
+                await self._over(life)
+                return not life.code.done()
+        return False
+
     async def _over(self, life: Life) -> None:
         """Waits until the order is over, or the life; then gives the next order."""
-        heard = asyncio.ensure_future(self.ear.hear(self._ordered.seq, SUCCEEDED, ROLLED_BACK))
-        try:
-            await first_of("the outcome", life.code, heard)
-            if not heard.done():
-                return
-        finally:
-            heard.cancel()
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        if not await self._until(life, self.ear.hear(self._ordered.seq, SUCCEEDED, ROLLED_BACK)):
+            return
+        self._update = clock() - began
         told, ordered = self.ear.told, self._ordered
         is_worn, may_be_worn = told["reason"].startswith(WORN), self._in_attempts >= MAX_TRIES
         if is_worn != may_be_worn or not (is_worn or told["outcome"] == ordered.outcome):
@@ -169,6 +184,15 @@ class Storm:
             self._confirmed = [one for one in self._confirmed if one is not ordered.release]
             self._confirmed.append(ordered.release)
         self._next()
+
+    async def _until(self, life: Life, heard: Coroutine[Any, Any, None]) -> bool:
+        """Waits until this was heard, or the life is over; whether it was heard. Raises Hangs."""
+        hearing = asyncio.ensure_future(heard)
+        try:
+            await first_of("the report", life.code, hearing)
+            return hearing.done()
+        finally:
+            hearing.cancel()
 
     def _next(self) -> None:
         """Draws the next order."""

@@ -161,7 +161,7 @@ def _world(folder: Path, port: int) -> World:
     return World(folder, devices=DEVICES, broker_port=port)
 
 
-def _rollouts(world: World, port: int) -> Any:
+def _rollouts(world: World, port: int) -> dict[str, Any]:
     bad = world.release(2)[TARGET].digest
     devices = [Device(name) for name in world.devices]
     for device in devices:
@@ -177,7 +177,26 @@ def _rollouts(world: World, port: int) -> Any:
         poll(lambda: published(world))
         newest = max(order["seq"] for order in retained_orders(port).values())
         fleet.wait_for(lambda: all(one["seq"] == newest for one in fleet.orders.values()))
-        return result(world, fleet, port)
+        return _without_numbers(result(world, fleet, port))
+
+
+def _without_numbers(found: dict[str, Any]) -> dict[str, Any]:
+    """The result without the orders' numbers: a tick that fails leaves a gap in them."""
+    rollouts = [
+        rollout
+        | {
+            "waves": [
+                ([(order.target, order.release, order.slots) for order in orders], answers)
+                for orders, answers in rollout["waves"]
+            ]
+        }
+        for rollout in found["rollouts"]
+    ]
+    orders = {
+        place: {name: order[1:] for name, order in found[place].items()}
+        for place in ("devices", "retained")
+    }
+    return {"rollouts": rollouts, "current": found["current"], **orders}
 
 
 def _problems(world: World, port: int) -> list[str]:

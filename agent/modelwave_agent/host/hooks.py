@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 HOOK_SECONDS = 60
 # Why a command could not be started for now. That says nothing about the model, so it is tried
 # again.
-PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY)
+PASSING = (
+    errno.EAGAIN,
+    errno.ENOMEM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ETXTBSY,
+    errno.EIO,
+)
 AGAIN_SECONDS = 0.5
 
 

@@ -19,7 +19,7 @@ from modelwave_agent.host.apart import apart
 from modelwave_agent.host.faults import in_words
 from modelwave_agent.host.log import logger
 from modelwave_agent.ports import FetchError
-from modelwave_shared.file_hosts import DEFAULT_PORTS, is_listed
+from modelwave_shared.file_hosts import DEFAULT_PORTS, is_listed, parted
 
 PRINTABLE = re.compile("[!-~]+")
 AGENT_SETTINGS = "[download] in agent.toml"  # where hosts and private_networks are set
@@ -118,6 +118,8 @@ def _parts(url: str) -> tuple[str, str, int, str]:
         host, port = parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme]
         if not host or not PRINTABLE.fullmatch(url):
             raise ValueError("it names no host, or has other characters than printable ASCII")
+        if parted(parts.netloc)[1] == 0:  # urlsplit passes over what follows an address in brackets
+            raise ValueError("its port is none")
     except (KeyError, ValueError) as error:
         raise FetchError("the URL is not an http or https URL") from error
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

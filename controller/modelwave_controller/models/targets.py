@@ -26,6 +26,7 @@ from modelwave_controller.trust.field_types import (
     Token,
     TokenOrEmpty,
     first_problem,
+    shown_key,
 )
 from modelwave_shared.limits import MAX_SEQ
 
@@ -127,7 +128,7 @@ class _Wrong(Exception):
     """`field` of the table `name` is wrong; the text says why."""
 
     def __init__(self, name: str, field: str, problem: str) -> None:
-        super().__init__(f"{name}{problem}")
+        super().__init__(f"{shown_key(name)}{problem}")
         self.name, self.field = name, field
 
 
@@ -135,7 +136,7 @@ def _target(name: str, table: object) -> Target:
     if not isinstance(table, dict):
         raise _Wrong(name, name, ": is outside a table; start with [name-of-target]")
     if "name" in table:
-        raise _Wrong(name, "name", f".name: unknown; the name is the table's: [{name}]")
+        raise _Wrong(name, "name", f".name: unknown; the name is the table's: [{shown_key(name)}]")
     try:
         return Target.model_validate({"name": name, **table})
     except ValidationError as error:

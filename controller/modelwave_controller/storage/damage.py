@@ -102,14 +102,18 @@ def _cut_short(file: Path) -> str:
         return "it is a folder"
     if not stat.S_ISREG(mode):
         return "it is not a regular file"
-    log = _log_size(file)  # read first: another process may be making the database now
+    log = _size_beside(file, "-wal")  # read first: another process may be making the database now
     size, told = _sizes(file)
     if size == 0:
         return "it is empty, but has changes in its -wal file" if log else ""
+    # A power cut may have left the first page half written: SQLite undoes that by FILE-journal, or
+    # reads the page from FILE-wal.
+    if _size_beside(file, "-journal") or (told is None and log):
+        return ""
     if told is None:
         return NO_DATABASE
     # Another process may be writing the newest pages from the -wal file; then that file is there.
-    if size < told and not _log_size(file) and _sizes(file)[0] < told:
+    if size < told and not _size_beside(file, "-wal") and _sizes(file)[0] < told:
         return f"it is cut short: {size:,} of {told:,} bytes are left"
     return ""
 
@@ -126,9 +130,9 @@ def _sizes(file: Path) -> tuple[int, int | None]:
     return size, (65536 if page == 1 else page) * pages
 
 
-def _log_size(file: Path) -> int:
+def _size_beside(file: Path, end: str) -> int:
     try:
-        return file.with_name(f"{file.name}-wal").stat().st_size
+        return file.with_name(file.name + end).stat().st_size
     except FileNotFoundError:
         return 0
 

@@ -71,7 +71,7 @@ def first_problem(error: ValidationError) -> str:
     """Returns the first wrong field and its problem, such as "broker.user: give a text, in
     quotes"."""
     problem = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(_shown(str(part)) for part in problem["loc"])
+    where = ".".join(shown_key(str(part)) for part in problem["loc"])
     words = _WORDS.get(problem["type"])
     if words is None:
         message = problem["msg"].removeprefix("Value error, ")
@@ -80,7 +80,7 @@ def first_problem(error: ValidationError) -> str:
     return f"{where}: {message}" if where else message
 
 
-def _shown(key: str) -> str:
+def shown_key(key: str) -> str:
     """Returns a key, which anybody may have sent, as a text for one line."""
     return "".join(letter if letter.isprintable() else "?" for letter in key[:_MAX_SHOWN])
 

@@ -1,0 +1,264 @@
+"""MQTT packets: as the client of boards reads them, and as the embedded broker does."""
+
+import asyncio
+import contextlib
+import functools
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from modelwave_agent.board import mqtt, mqtt_packets
+from modelwave_agent.board.mqtt import Acknowledgement, MqttLink
+from modelwave_agent.ports import LinkLost
+from modelwave_controller.broker import limits, packets
+from modelwave_controller.broker.connection import Connection
+from modelwave_controller.broker.embedded import EmbeddedBroker
+from modelwave_controller.broker.errors import ClientRefused
+from modelwave_controller.broker.settings import EmbeddedBrokerSettings
+from tests.fuzz.judging import require_plain
+
+# The board's client.
+
+Taken = tuple[str, bytes, int]  # topic, payload, packet id
+MOST_READ = 1 << 28  # a length in four bytes is less
+
+
+def board(data: bytes) -> bool:
+    """The board takes the messages that the controller's reader finds in the same bytes, and the
+    same whether they come at once or in pieces."""
+    messages, why = _read_by_board(data, 4096)
+    assert (messages, why) == _read_by_board(data, 3)
+    require_plain(why)
+    theirs = _read_by_controller(data)
+    for mine, its in zip(messages, theirs, strict=False):
+        if its is not None and len(its[1]) <= mqtt.MAX_PAYLOAD_BYTES:
+            assert mine == its
+        elif its is not None:
+            assert mine == (its[0], bytes(mqtt.MAX_PAYLOAD_BYTES), its[2])
+    assert len(messages) <= len(theirs)
+    return bool(messages)
+
+
+class _Stream:
+    """Gives the bytes in pieces; then the connection is closed."""
+
+    def __init__(self, data: bytes, most: int) -> None:
+        self._data, self._most, self._at = data, most, 0
+
+    async def read(self, size: int) -> bytes:
+        part = self._data[self._at : self._at + min(size, self._most)]
+        self._at += len(part)
+        return part
+
+
+class _News:
+    """In place of an event: whoever waits for it is resumed by the target. At news the next task
+    waits for its answer."""
+
+    def __init__(self, link: MqttLink) -> None:
+        self._link = link
+        self._awaited = [(mqtt_packets.PUBACK, 2), (mqtt_packets.SUBACK, 1)]
+
+    def __await__(self) -> Any:
+        yield
+
+    async def wait(self) -> None:
+        await self
+
+    def set(self) -> None:
+        if self._link._wanted is None and self._awaited:
+            self._link._wanted = Acknowledgement(*self._awaited.pop())
+
+    def clear(self) -> None: ...
+
+
+def _read_by_board(data: bytes, most: int) -> tuple[list[Taken], str]:
+    """Returns the messages that it has taken, and why it gave up the connection. It waits for a
+    CONNACK, then for a SUBACK, then for a PUBACK."""
+    link = MqttLink("h", 1, "pico-1")
+    link._why, link._stream, link._news = "", _Stream(data, most), _News(link)  # type: ignore[assignment]
+    link._wanted = Acknowledgement(mqtt_packets.CONNACK)
+    messages: list[Taken] = []
+    work = link._listen()
+    try:
+        while True:
+            work.send(None)  # until it holds as much as it may
+            assert link._held
+            assert len(link._held) <= link._room + 1
+            messages.append(link._held.pop(0))
+    except (LinkLost, UnicodeError) as error:  # `_run` loses the connection for both
+        messages += link._held
+        return messages, type(error).__name__ if isinstance(error, UnicodeError) else str(error)
+
+
+def _read_by_controller(data: bytes) -> list[Taken | None]:
+    """Returns each PUBLISH, None for one that breaks the standard."""
+    found: list[Taken | None] = []
+    at = 0
+    while at < len(data):
+        try:
+            head = packets.next_head(data, at, MOST_READ)
+        except ClientRefused:
+            break
+        if head is None:
+            break
+        at = head.end
+        if head.kind == packets.PUBLISH:
+            found.append(_published(head.flags, data[head.start : head.end]))
+    return found
+
+
+def _published(flags: int, body: bytes) -> Taken | None:
+    try:
+        one = packets.read_publish(flags, body)
+    except ClientRefused:
+        return None
+    return one.topic, one.payload, one.packet_id
+
+
+# The embedded broker.
+
+
+def broker(data: bytes) -> bool:
+    """A client sends the bytes at once, and another one in pieces; a third one reads everything.
+    Nothing is raised or logged as an error, and what comes back is whole packets. Returns whether
+    the client was admitted."""
+    with _no_errors() as loop:
+        return loop.run_until_complete(_served(data))
+
+
+async def _served(data: bytes) -> bool:
+    served = EmbeddedBroker(EmbeddedBrokerSettings())
+    watching = _Client(served)
+    await watching.send(_CONNECT + _SUBSCRIBE)
+    clients = _Client(served), _Client(served)
+    await clients[0].send(data)
+    assert clients[0].connection.session.queued_bytes <= limits.MAX_QUEUED_FOR_A_CONTROLLER
+    for client in (clients[0], watching):
+        client.close()
+    await asyncio.sleep(0)
+    at, size = 0, 1
+    while at < len(data):
+        await clients[1].send(data[at : at + size])
+        at, size = at + size, 2 * size
+    clients[1].close()
+    for client in (*clients, watching):
+        client.require_whole_packets()
+    assert not served._open
+    return clients[0].answered.startswith(_ACCEPTED)
+
+
+_ACCEPTED = packets.connack(packets.ACCEPTED)
+_CONNECT = bytes((0x10, 14)) + b"\0\4MQTT\4\2\0\0\0\2me"
+_SUBSCRIBE = packets.packet(0x82, b"\0\1\0\1#\1")
+
+
+class _Transport(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1)})
+        self.written = b""
+        self.ended = False
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def abort(self) -> None:
+        self.ended = True
+
+    close = abort
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+
+    def pause_reading(self) -> None: ...
+
+    resume_reading = pause_reading
+
+
+class _Client:
+    def __init__(self, served: EmbeddedBroker) -> None:
+        self.connection = Connection(served)
+        self.transport = _Transport()
+        self.connection.connection_made(self.transport)
+
+    async def send(self, data: bytes) -> None:
+        if not self.transport.ended:
+            self.connection.data_received(data)
+        for _ in range(4):  # a CONNECT is judged in a task, and then what follows it is read
+            await asyncio.sleep(0)
+
+    def close(self) -> None:
+        self.connection.connection_lost(None)
+
+    @property
+    def answered(self) -> bytes:
+        return self.transport.written
+
+    def require_whole_packets(self) -> None:
+        at = 0
+        while at < len(self.answered):
+            head = packets.next_head(self.answered, at, MOST_READ)
+            assert head is not None
+            assert head.end <= len(self.answered)
+            if head.kind == packets.PUBLISH:
+                packets.read_publish(head.flags, self.answered[head.start : head.end])
+            at = head.end
+
+
+class _Errors(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(f"{record.getMessage()} {record.exc_info}")
+
+
+_LOGGERS = [logging.getLogger(name) for name in ("modelwave_controller.broker", "asyncio")]
+
+
+@functools.cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """One loop for all inputs."""
+    return asyncio.new_event_loop()
+
+
+@contextlib.contextmanager
+def _no_errors() -> Iterator[asyncio.AbstractEventLoop]:
+    """Gives the loop. Nothing may be logged as an error meanwhile, nor raised by a callback."""
+    errors, loop = _Errors(), _loop()
+    loop.set_exception_handler(lambda _, told: errors.records.append(str(told)))
+    for logger in _LOGGERS:
+        logger.addHandler(errors)
+        logger.propagate = False
+    try:
+        yield loop
+    finally:
+        for logger in _LOGGERS:
+            logger.removeHandler(errors)
+            logger.propagate = True
+    assert not errors.records, errors.records[0]
+
+
+def board_seeds() -> list[bytes]:
+    accepted = bytes((mqtt_packets.CONNACK, 2, 0, 0))
+    granted = packets.suback(1, [1, 1])
+    some = packets.publish(b"a/b", b"hello", 7, retain=True)
+    other = packets.publish(b"c", b"", retain=False)
+    done = packets.acknowledgement(packets.PUBACK, 2)
+    large = packets.publish(b"c", bytes(mqtt.MAX_PAYLOAD_BYTES + 1), retain=False)
+    return [
+        accepted + granted + some + other + done + bytes((mqtt_packets.PINGRESP, 0)) + some,
+        accepted + some + granted,
+        accepted + other + large + other,
+    ]
+
+
+def broker_seeds() -> list[bytes]:
+    connect = mqtt_packets.connect("pi-1", "user", "secret", "will/pi-1", b"offline", 30)
+    said = mqtt_packets.publish("reported/pi-1", b"{}", True, 1)
+    asked = mqtt_packets.subscribe(["desired/+/+", "#"], 2)
+    twice = packets.packet(0x34, b"\0\1a\0\5x") + packets.packet(0x62, b"\0\5")
+    over = packets.packet(0xA2, b"\0\3\0\1#") + mqtt_packets.PINGREQ + mqtt_packets.DISCONNECT
+    return [_CONNECT, connect + asked + said + said + over, _CONNECT + twice + said]
