@@ -52,8 +52,8 @@ test: $(STAMP) ## the everyday suite (under 10 minutes on 2 cores)
 test-long: $(STAMP) ## the same sweeps, every case
 	MODELWAVE_LONG=1 $(BIN)/pytest
 
-sweep: $(STAMP) ## power cut at every moment on a disk that forgets, one line last; SCENES="update 'root chain'" for some
-	$(BIN)/python -m tests.disk $(SCENES)
+sweep: $(STAMP) ## power cuts, errors, kills, floods and a long day, every case (docs/testing.md), one line last; SWEEPS="disk flash" for some
+	$(BIN)/python -m tests.sweeps $(SWEEPS)
 
 fuzz: $(STAMP) ## made-up inputs for whatever reads bytes, 10,000,000 each; TARGETS="envelope json" RUNS=… for less, KEEP=1 keeps new ones
 	$(BIN)/python -m tests.fuzz $(TARGETS) $(if $(RUNS),--runs $(RUNS)) $(if $(KEEP),--keep)

@@ -10,32 +10,32 @@ A scene may also be a history at random, such as "history 17".
 import argparse
 import sys
 
-from tests.disk.every import HISTORY, NAMES, begun
+from tests.disk.every import HISTORY, LARGE, NAMES, begun
 from tests.disk.mounted import patched
 from tests.disk.sweep import Count
 
 PAIRED = 12  # histories at random with second cuts
-LARGE = {"new home": 10}  # of so many more first cuts the second ones are made
 
 
 def main() -> int:
     given = _arguments()
-    total = Count()
+    total, is_ended = Count(), False
     alone = tuple(f"{HISTORY}{seed}" for seed in range(given.histories))
     try:
         with patched():
             for name in given.scenes or (*NAMES, *alone):
                 _sweep(name, given, total)
     except KeyboardInterrupt:
-        print("ended by a signal, before the end")
+        is_ended = True
+        print("ended by Ctrl-C, before its end")
     print(f"disk: {total.line()}")
-    return int(total.bad > 0)
+    return int(is_ended or total.bad > 0)
 
 
 def _sweep(name: str, given: argparse.Namespace, total: Count) -> None:
     count = Count(tell=lambda line: print(f"  {name}, so far: {line}", flush=True))
     fewer = LARGE.get(name, 1)
-    pairs, kills, errors = given.pairs * fewer, given.kills * fewer, given.errors * fewer
+    pairs, kills, errors = given.pairs * fewer, given.kills * fewer, given.errors
     if name.startswith(HISTORY) and not given.scenes:
         pairs = given.pairs if int(name.removeprefix(HISTORY)) < PAIRED else 0
         kills = errors = 0
@@ -55,7 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.disk", description="Cut the power everywhere.")
     parser.add_argument("--pairs", type=int, default=1, help="second cuts of every N-th first one")
     parser.add_argument("--kills", type=int, default=1, help="a kill at every N-th moment")
-    parser.add_argument("--errors", type=int, default=1, help="an error at every N-th operation")
+    parser.add_argument("--errors", type=int, default=1, help="of every N-th error of the disk")
     parser.add_argument("--histories", type=int, default=150, help="scenes at random")
     parser.add_argument("scenes", nargs="*", metavar="SCENE", help="all, unless some are named")
     return parser.parse_args()

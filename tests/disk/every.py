@@ -16,6 +16,10 @@ from tests.disk.writers import Told
 WRITERS = {one.name: one for one in (*HOME_FILES, *OTHER_COMMANDS)}
 NAMES = (*SCENES, *AGENT_SCENES, *SCRIPTS, *WRITERS)
 
+# Of so many more first cuts the second ones are made, and so many more moments are those of a kill.
+LARGE = {"new home": 10, "restore": 10, "restore apart": 10, "device enrol": 10}
+LARGE |= dict.fromkeys(AGENT_SCENES, 4)
+
 
 def begun(name: str, count: Count, is_long: bool = False) -> tuple[Sweep, State, Any]:
     """Returns the sweep of a scene, which adds to `count`, the disk on which the scene begins, and

@@ -98,16 +98,20 @@ class Sweep:
                     self._booted(second, *left_)
 
     def meet(self, start: State, facts: Any, step: int = 1) -> None:
-        """At every so many operations the disk refuses it, in each way of troubles.py; if that
-        stays, until the power is cut."""
+        """The disk refuses an operation, in a way of troubles.py; if that stays, until the power
+        is cut. `step`: of every so many pairs of an operation and a way."""
         asked: list[str] = []
         disk = Disk(start, facts)
         disk.refuse = asked.append
         self._life(disk, facts, self.name)
-        for number in range(0, len(asked), step):
-            for trouble in TROUBLES:
-                if asked[number] in trouble.kinds:
-                    self._in_trouble(start, facts, number, trouble)
+        met = [
+            (number, trouble)
+            for number, kind in enumerate(asked)
+            for trouble in TROUBLES
+            if kind in trouble.kinds
+        ]
+        for number, trouble in met[::step]:
+            self._in_trouble(start, facts, number, trouble)
 
     def _is_excused(self, fault: str) -> bool:
         """A journal whose second file found no room has one that a write extends."""

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from tests.disk.every import AGENT_SCENES, SCENES, WRITERS, begun
+from tests.disk.every import AGENT_SCENES, LARGE, SCENES, WRITERS, begun
 from tests.disk.mounted import patched
 from tests.disk.sweep import Count
 from tests.disk.windows import SCRIPTS
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
-# Every so many first cuts the power is cut again, every so many moments the program is killed, and
-# every so many operations the disk refuses one; 0: never.
+# Of every so many first cuts the second ones are made, at every so many moments the program is
+# killed, and of every so many errors of the disk one is met; 0: of none.
 EVERYDAY = {
     "first": (0, 20, 25),
     "update": (16, 8, 12),
@@ -24,11 +24,11 @@ EVERYDAY = {
     "new home": (0, 0, 0),
     "bundle": (0, 24, 30),
     "agent install": (0, 9, 9),
-    "restore": (0, 0, 60),
+    "backup": (0, 0, 25),
     "restore apart": (0, 0, 0),
 }
 # In the long form alone: their code is the others', or in test_fsync_places.py.
-SLOW = ("first agent", "agent revert", "agent crashes", "other agent", "device enrol")
+SLOW = ("first agent", "agent revert", "agent crashes", "other agent", "restore", "device enrol")
 OF_A_DEVICE, OF_WINDOWS, OF_A_WRITER = (0, 0, 60), (9, 9, 16), (6, 16, 25)
 
 
@@ -46,8 +46,8 @@ def due(*kinds: Iterable[str]) -> list[str]:
 def swept(name: str, everyday: tuple[int, int, int]) -> None:
     count = Count()
     pairs, kills, errors = (1, 1, 1) if LONG else EVERYDAY.get(name, everyday)
-    if name == "new home" and LONG:
-        pairs, kills, errors = 20, 4, 4
+    if LONG:
+        pairs = kills = LARGE.get(name, 1)
     sweep, start, facts = begun(name, count, LONG)
     sweep.run(start, facts, pairs, kills)
     if errors:

@@ -64,7 +64,7 @@ class Sweep:
     """The cuts of one scene on one file system."""
 
     def __init__(self, lives, count, tick=lambda: None):
-        """`count`: a Count that it adds to. `tick` is called at each first cut."""
+        """`count`: a Count that it adds to. `tick` is called at each cut."""
         self.lives, self.count, self.tick = lives, count, tick
         self.scene = lives.scene
         self.image = lives.start()
@@ -84,7 +84,6 @@ class Sweep:
         none, the power goes again at every `again`-th operation that follows."""
         seen = set()
         for first in cuts(self.image, self.uncut, Facts(), step):
-            self.tick()
             lives = self._judge([first])
             self.count.single += 1
             state = hashlib.sha256(first.image).digest(), first.facts
@@ -114,6 +113,7 @@ class Sweep:
 
     def _judge(self, made):
         """The lives after these cuts, the last of which is on the medium now."""
+        self.tick()
         cut = made[-1]
         lives, problem = self.lives.to_the_end(cut.image, cut.facts)
         key = cut.facts, tuple(map(id, lives))
