@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -137,11 +138,11 @@ def test_journal_that_cannot_be_read_at_boot_is_read_later(world, monkeypatch, n
     calls = []
     right = fakes.FakeJournal.read
 
-    def read(journal):
+    def read(journal, key):
         calls.append(1)
         if len(calls) <= 3:
             raise OSError(number, os.strerror(number))
-        return right(journal)
+        return right(journal, key)
 
     monkeypatch.setattr(fakes.FakeJournal, "read", read)
     world.retained[TOPIC] = signing.order(TWO, 2)
@@ -245,6 +246,19 @@ def test_journal_without_a_whole_record_is_said_for_as_long_as_the_device_lives(
     told += "; the files in bank b are not used" * banks
     assert world.reports[-1]["refused"] == told
     assert world.last_report()["outcome"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(("one", "other"), [("digits", "device"), ("device", "digits")])
+def test_journal_with_the_files_of_another_one_is_none(world, one, other):
+    """A FAT whose table is damaged gives such files. The device must start all the same."""
+    for number in (0, 1):
+        data = Path(f"{world.folder}/{other}.{number}").read_bytes()
+        Path(f"{world.folder}/{one}.{number}").write_bytes(data)
+        world.medium.synced[f"{one}.{number}"] = data
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    assert asyncio.run(live(world, settled(world, 2)))
+    assert world.last_report()["outcome"] == "SUCCEEDED"
+    assert world.faults == []
 
 
 def test_journal_whose_files_are_lost_beside_a_bank_is_said(world):

@@ -233,6 +233,29 @@ def test_wrong_passwords_do_not_delay_who_was_there_before(
         assert client.until(CONNACK)[-1].body[1] == NOT_AUTHORIZED
 
 
+def test_wrong_password_keeps_its_turn_for_longer_than_its_check_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    asleep = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        await asleep(0)
+
+    async def scenario() -> None:
+        passwords = Passwords(HASHES)
+        assert not await passwords.check("cam-1", "wrong", "a")
+        assert await passwords.check("cam-1", PASSWORDS["cam-1"], "a")
+        passwords.close()
+
+    monkeypatch.setattr("modelwave_controller.broker.passwords.asyncio.sleep", sleep)
+    monkeypatch.setattr("modelwave_controller.broker.passwords.WAIT_FACTOR", 1000)
+    asyncio.run(scenario())
+    assert len(pauses) == 1
+    assert pauses[0] > 1  # argon2's check takes more than a millisecond of a core
+
+
 def turns_of(*askers: tuple[str, str], wrong: tuple[str, str] | None = None) -> list[str]:
     """Returns the users in the order in which their turns come, one at a time."""
 

@@ -160,7 +160,9 @@ def smp_seeds() -> list[bytes]:
         9: {"seq": 1, "inferences": 5, "us": [5, 1000]},
         10: {},
     }
-    return [bytes((number,)) + cbor2.dumps(body) for number, body in bodies.items()]
+    more = {"ok": True, "more": [1, {"a": 2}], "also": b"x" * 30, "last": 5}
+    seeds = [bytes((number,)) + cbor2.dumps(body) for number, body in bodies.items()]
+    return [*seeds, bytes((5,)) + cbor2.dumps(more)]
 
 
 def state_seeds() -> list[bytes]:

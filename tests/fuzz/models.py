@@ -83,13 +83,18 @@ def _are_plain(names: Iterable[str]) -> bool:
     return all(name.isascii() and len(name) < MOST_NAME for name in names)
 
 
-def _domain(text: str) -> str:
-    return "" if text == "ai.onnx" else text
+def _domain(text: str | bytes) -> str:
+    return "" if text == "ai.onnx" else _text(text)
 
 
 def _name(node: Any) -> str:
     domain = _domain(node.domain)
-    return f"{domain}:{node.op_type}" if domain else str(node.op_type)
+    return f"{domain}:{_text(node.op_type)}" if domain else _text(node.op_type)
+
+
+def _text(value: str | bytes) -> str:
+    """protobuf gives bytes for what is no UTF-8."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def tflite_file_seeds() -> list[bytes]:

@@ -60,6 +60,7 @@ def redirect(data: bytes) -> bool:
     try:
         with _quiet():
             found = redirects._checked(FROM, data.decode("latin-1"), REDIRECTS)
+        resolved = place._parts(found)
     except FetchError as error:
         require_line(error)
         return False
@@ -69,7 +70,7 @@ def redirect(data: bytes) -> bool:
     host, port = parts.hostname or "", parts.port or 443
     is_first = (host, port) == ("cdn.example.org", 443)
     assert is_first or (host.endswith(".s3.example.org") and port == 8443)
-    assert place._parts(found)[1:3] == (host, port)
+    assert resolved[1:3] == (host, port)
     return True
 
 

@@ -129,7 +129,7 @@ def _counts(data: bytes) -> list[int]:
 
 
 def _sample(kind: int, one: float, two: float, word: bytes) -> Any:
-    name = word.decode("latin-1").rstrip("\0")
+    name = 3 * word.decode("latin-1").rstrip("\0")
     classes = (None, name, one, int.from_bytes(word, "little"))
     return checked_sample(
         confidence=two if kind & 1 else None,
@@ -182,4 +182,8 @@ def window_seeds() -> list[bytes]:
 def written_seeds() -> list[bytes]:
     some = RECORD.pack(0b11011, b"\4\1\2\1", 12.5, 0.75, b"3\0\0\0")
     other = RECORD.pack(0b10011101, b"\xff\x10\0\0", 1e9, 1.0, b"cat\0")
-    return [some, some + other, (some + other) * 20]
+    full = b"".join(
+        RECORD.pack(0b11011, b"\4\1\2\1", 1.7**number, number / 40, b"%04d" % (number * 7 % 10))
+        for number in range(40)
+    )
+    return [some, some + other, (some + other) * 20, full]

@@ -258,11 +258,9 @@ def _zip(data: bytes, longest: int, draw: Random) -> bytes | None:
             members = [(info.filename, old.read(info)) for info in old.infolist()]
             at = draw.randrange(len(members))
             name, contents = members[at]
-            place = draw.randrange(len(contents) + 1)
-            some = bytes(draw.choices(b"\0\1<>|fiuS12(),: ab'{}", k=draw.randrange(4)))
             members[at] = (
                 draw.choice((name, name, name, "labels/y.npy", "x.npy", "golden.json")),
-                contents[:place] + some + contents[place + draw.randrange(4) :],
+                _changed_array(contents, draw),
             )
             for name, contents in dict(members).items():
                 new.writestr(zipfile.ZipInfo(name), contents)
@@ -270,6 +268,15 @@ def _zip(data: bytes, longest: int, draw: Random) -> bytes | None:
         return None
     made = out.getvalue()
     return made if len(made) <= longest else None
+
+
+def _changed_array(contents: bytes, draw: Random) -> bytes:
+    if draw.random() < 0.4:
+        words = ((b"False", b"True "), (b"<f4", b"<f8"), (b"|u1", b"|S1"), (b"(2, 3)", b"(3, 2)"))
+        return contents.replace(*draw.choice(words))
+    place = draw.randrange(len(contents) + 1)
+    some = bytes(draw.choices(b"\0\1<>|fiuS12(),: ab'{}", k=draw.randrange(4)))
+    return contents[:place] + some + contents[place + draw.randrange(4) :]
 
 
 # {shape: changes the bytes and keeps their shape, or returns None}

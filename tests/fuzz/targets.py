@@ -56,7 +56,7 @@ _ROWS = (
         "what a program measures",
         "the controller takes the windows that come of it",
         "reported.written",
-        1024,
+        2048,
         unfollowed=_JSON_READERS,
     ),
     Target(
