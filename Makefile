@@ -52,8 +52,8 @@ test: $(STAMP) ## the everyday suite (under 10 minutes on 2 cores)
 test-long: $(STAMP) ## the same sweeps, every case
 	MODELWAVE_LONG=1 $(BIN)/pytest
 
-sweep: $(STAMP) ## power cut at every moment on a disk that forgets, one line last; SCENES="update 'root chain'" for some
-	$(BIN)/python -m tests.disk $(SCENES)
+sweep: $(STAMP) ## power cuts, errors, kills, floods and a long day, every case (docs/testing.md), one line last; SWEEPS="disk flash" for some
+	$(BIN)/python -m tests.sweeps $(SWEEPS)
 
 fuzz: $(STAMP) ## made-up inputs for whatever reads bytes, 10,000,000 each; TARGETS="envelope json" RUNS=… for less, KEEP=1 keeps new ones
 	$(BIN)/python -m tests.fuzz $(TARGETS) $(if $(RUNS),--runs $(RUNS)) $(if $(KEEP),--keep)
@@ -79,9 +79,8 @@ api: $(STAMP) ## every sweep of the API's tests, then what API, page and files c
 relay: $(STAMP) ## every sweep of gateways, wires and boards, then a wave through one gateway; MEASURE="wave" for some
 	$(BIN)/python -m benchmarks.relay $(MEASURE)
 
-boards-sweep: $(STAMP) ## power cut at every write of a board's flash, as a table; SCENARIO=new-agent FS=fat MODE=half for some, RESULTS=file to go on
-	$(BIN)/python -m tests.board.sweep $(if $(FS),--fs $(FS)) $(if $(SCENARIO),--scenario $(SCENARIO)) \
-	  $(if $(MODE),--mode $(MODE)) $(if $(RESULTS),--results $(RESULTS))
+boards-sweep: $(STAMP) ## power cut at every write of a board's flash, once and twice, one line last; WHAT="fat lfs2/update" for some
+	$(BIN)/python -m tests.board.sweep $(if $(PAIRS),--pairs $(PAIRS)) $(WHAT)
 	MODELWAVE_LONG=1 $(BIN)/pytest -s -k reconnects tests/board/test_board_life.py
 
 lint: $(STAMP) ## ruff, mypy --strict for hosts and for boards, import layering

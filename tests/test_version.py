@@ -17,6 +17,14 @@ ROOT = Path(__file__).resolve().parent.parent
 # What a build reads.
 PARTS = ("pyproject.toml", "hatch_build.py", "README.md", "agent", "controller", "shared")
 FOLDERS = ("agent", "controller", "shared")
+# Where else the version stands, with what is before and after it.
+PLACES = {
+    "pyproject.toml": ('"modelwave-agent==', '"'),
+    "docs/agent.md": ("modelwave_agent-", "-py3"),
+    "docs/relay.md": ("modelwave_agent-", "-py3"),
+    "docker/kubernetes/controller.yaml": ("modelwave-controller:", "\n"),
+    "docker/kubernetes/operator.yaml": ("modelwave-operator:", "\n"),
+}
 COMMANDS = {
     "modelwave": "from modelwave_controller.cli import main; main()",
     "modelwave-agent": "from modelwave_agent.host.daemon import main; main()",
@@ -169,6 +177,17 @@ def test_report_of_a_host_and_installed_metadata_have_the_version(tmp_path: Path
     agent, _ = World(tmp_path).boot()
     assert agent.state()["agent"] == f"modelwave-agent {version.described()}"
     assert installed_version("modelwave") == version.VERSION
+
+
+@pytest.mark.parametrize(("place", "around"), PLACES.items())
+def test_version_is_the_same_everywhere(place: str, around: tuple[str, str]) -> None:
+    before, after = map(re.escape, around)
+    found = set(re.findall(f"{before}(\\d+\\.[^{after}]*?){after}", (ROOT / place).read_text()))
+    assert found == {version.VERSION}
+
+
+def test_changelog_has_the_version() -> None:
+    assert f"\n## [{version.VERSION}] - 20" in (ROOT / "CHANGELOG.md").read_text()
 
 
 @pytest.mark.slow

@@ -95,6 +95,7 @@ class Driver:
         """Hashes the live bank again, and serves it if it is what was signed."""
         found = await self._check()
         if found:
+            self.progress.lost = True
             await self.drive(*found)
         elif self.ledger.record["live"] in self.progress.whole:
             await self._serve()

@@ -44,10 +44,11 @@ class Journal:
         except OSError:
             pass  # what is there can be read all the same
 
-    def read(self) -> "dict[str, Any] | None":
+    def read(self, key: str = "") -> "dict[str, Any] | None":
         """Returns the newest complete record, or None if there is none: nothing was written yet, or
         (`is_lost`) all of it is damaged. It is durable then, as far as the medium can be written:
-        who has written it may have been killed before it was synced."""
+        who has written it may have been killed before it was synced. `key`: one that each record of
+        this journal has; a FAT whose table is damaged may give it the file of another journal."""
         best = None
         self.counter, self.newest = 0, 1
         written = 0
@@ -59,7 +60,7 @@ class Journal:
                 found = _read(file, self.limit)
                 file.seek(0)
                 written += bool(file.read(_HEAD_BYTES).strip(b"\0"))
-            if found and found[0] > self.counter:
+            if found and found[0] > self.counter and (not key or key in found[1]):
                 self.counter, best = found
                 self.newest = number
         # Of a single file the very first write may have been cut.

@@ -47,7 +47,7 @@ class Ledger:
 
     def load(self) -> None:
         """Reads the record. Raises OSError, and then nothing is known: it may be complete."""
-        record = self.journal.read()
+        record = self.journal.read("banks")
         self.record = record or new_record()
         self.is_loaded = True
         self.written_time = self.record["time"]

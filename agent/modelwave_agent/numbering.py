@@ -33,7 +33,7 @@ class Numbering:
         are numbered from the time on. So they come after its own, and the next reset's after them.
         Without a clock they have the number that the next reset will have, too."""
         try:
-            record = self.boots.read() or {"boot": 0}
+            record = self.boots.read("boot") or {"boot": 0}
             self.install = record.get("install", "")
             self.boot = max(self.boot, record["boot"])
             record["install"] = self.install or _drawn_install()

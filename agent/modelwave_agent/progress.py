@@ -20,3 +20,5 @@ class Progress:
         self.served = True  # whether the program was told which model serves
         # The banks whose files were hashed since the reset and are those that were signed.
         self.whole: "set[int]" = set()
+        # The live bank was found damaged after orders had come: they have to come again.
+        self.lost = False

@@ -97,9 +97,12 @@ class Update:
 
     def heal(self) -> bool:
         """Tries again what the medium has refused. True if messages were passed over meanwhile
-        and can be judged now: they are retained, so whoever asks for them gets them again."""
+        and can be judged now, or were judged before the live bank was lost: they are retained, so
+        whoever asks for them gets them again."""
+        progress = self.work.progress
         if self.work.booted.is_set():
-            self.missed = self.ledger.try_again() or self.missed
+            self.missed = self.ledger.try_again() or progress.lost or self.missed
+            progress.lost = False
         if not self.missed or self.ledger.problem or not self.work.booted.is_set():
             return False
         self.missed = False

@@ -21,6 +21,7 @@ from modelwave_controller.interruption import held_back
 MAX_SECRET_BYTES = 1024
 _CHUNK_BYTES = 1 << 20
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # such as FAT
+PART = ".part-"  # begins the name of a file that is not whole yet
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # As tempfile names them; a folder with a date in its name is a person's.
 _WORK = re.compile(
@@ -115,7 +116,7 @@ def require_place(path: Path, what: str, force: bool) -> None:
 def create_file(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Writes a new file, whole or not at all: a part of one would never be overwritten. Raises
     OperatorError if it exists."""
-    part = path.with_name(f".part-{secrets.token_hex(4)}")
+    part = path.with_name(f"{PART}{secrets.token_hex(4)}")
     try:
         with naming(part), open(part, "xb", opener=_with_mode(mode)) as file:
             file.write(data)
@@ -225,7 +226,7 @@ def _read(file: BinaryIO, path: Path, size: int) -> bytes:
 def _whole(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Yields a file in the same folder, which durably replaces `path` at the end of the block,
     unless it raises."""
-    descriptor, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=PART, dir=path.parent)
     try:
         with naming(path), open(descriptor, "wb") as file:
             yield file
@@ -300,6 +301,11 @@ def remove_left(parent: Path) -> list[Path]:
     with contextlib.suppress(OSError):
         found = [path for path in parent.iterdir() if is_work_folder(path)]
     return [path for path in sorted(found) if not _removed(path)]
+
+
+def is_part(path: Path) -> bool:
+    """Returns whether this is a file that was being written when a command was killed."""
+    return path.name.startswith(PART)
 
 
 def is_work_folder(path: Path) -> bool:

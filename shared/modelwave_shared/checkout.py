@@ -16,7 +16,7 @@ GIT_SECONDS = 5  # timeout for git
 
 
 def described() -> str:
-    """Returns the version with the commit, such as "0.1.0+g1a2b3c4", and ".dirty" if files have
+    """Returns the version with the commit, such as "1.0.0+g1a2b3c4", and ".dirty" if files have
     changed since; only the version if the commit is not known."""
     return version.described(commit())
 

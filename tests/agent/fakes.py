@@ -120,7 +120,7 @@ class World:
         """The record that would be found after a power cut at this moment."""
         with tempfile.TemporaryDirectory() as folder:
             self.medium.copy_to(folder)
-            return Journal(folder, "digits").read() or records.new_record()
+            return Journal(folder, "digits").read("banks") or records.new_record()
 
     def fault(self, text):
         self.faults.append(text)

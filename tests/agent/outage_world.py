@@ -118,7 +118,7 @@ class _Healthy(Runtime):
 class _MemoryJournal(Journal):
     record = None
 
-    def read(self):
+    def read(self, key=""):
         return self.record
 
     def write(self, record):

@@ -10,7 +10,7 @@ import pytest
 from modelwave_agent import root_store
 from modelwave_agent.banks import NAMES
 from modelwave_agent.host.self_update import choice
-from modelwave_agent.host.self_update.choice import OWN, End, Failures, Start, next_start
+from modelwave_agent.host.self_update.choice import OWN, Failures, Start, next_start
 from modelwave_agent.host.self_update.itself import AgentHooks, SelfUpdate
 from modelwave_agent.host.self_update.own_ports import AgentPorts
 from modelwave_agent.journal import Journal
@@ -22,10 +22,10 @@ from modelwave_agent.update import Update
 from modelwave_shared.agent_releases import AGENT_BUNDLE
 from tests import signing
 from tests.agent import cut_sweep
+from tests.agent.agent_starts import MAX_RUNS, DeafLink, Line, agent_release, run_agent
 from tests.agent.fakes import (
     DEVICE,
     TOPIC,
-    TURNS,
     FakeBanks,
     FakeClock,
     FakeFetcher,
@@ -40,12 +40,6 @@ from tests.agent.fakes import (
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 MAX_CALLS = 200
-MAX_RUNS = 20  # of agents in one life of the device
-NEEDS = {"flash": 10_000, "ram": 0, "kernels": [], "runtime": AGENT_BUNDLE, "accelerator": ""}
-
-
-def agent_release(number, data):
-    return signing.Release(number, data, v=2, format=AGENT_BUNDLE, needs=NEEDS)
 
 
 OLD = agent_release(1, b"old agent " * 250)
@@ -55,16 +49,6 @@ CRASHES = agent_release(4, b"CRASHES " * 300)  # ends at its start
 DEAF = agent_release(5, b"DEAF " * 300)  # never connects
 QUITS = agent_release(6, b"QUITS " * 300)  # ends in order, before it is confirmed
 ALL = (OLD, GOOD, BAD, CRASHES, DEAF, QUITS)
-
-
-class Line:
-    def __init__(self, start):
-        self.start = start
-        self.words = []
-
-    def say(self, word):
-        self.words.append(word)
-        return True
 
 
 class Installer(FakeRuntime):
@@ -87,11 +71,6 @@ class EnvironmentBanks(FakeBanks):
     def clear(self, bank):
         self.world.call(lambda: self.world.environments.pop(NAMES[bank], None))
         super().clear(bank)
-
-
-class DeafLink(FakeLink):
-    async def connect(self, will_topic, will):
-        await asyncio.Event().wait()
 
 
 class Device(World):
@@ -147,39 +126,6 @@ class Device(World):
 
     def kind(self, place):
         return self.environments.get(place, b"").split(b" ")[0]
-
-
-async def run_agent(world, start, done):
-    """One run of an agent: (how it ended, whether `done`)."""
-    kind = world.kind(start.place)
-    if kind == b"CRASHES":
-        world.call(lambda: None)
-        return End(start, False, False, "it ended with exit code 1"), False
-    agent, itself = world.boot_agent(start)
-    life = asyncio.create_task(agent.run())
-    watch = asyncio.create_task(itself.watch())
-    left = []
-    itself.leave = lambda: left.append(life.cancel())
-    reached = False
-    for turn in range(TURNS if kind != b"DEAF" else 400):
-        if life.done() or world.off or (reached := done(None)):
-            break
-        if kind == b"QUITS" and turn == 3:
-            life.cancel()  # it ends by itself, in order
-        await asyncio.sleep(0)
-    ended_itself = life.done()
-    world.off = world.off or reached or not ended_itself
-    was_cut = world.off and not (kind == b"DEAF" and not reached)
-    life.cancel()
-    watch.cancel()
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-    if not was_cut:
-        world.off = False  # the launcher has killed it, and the power is on
-    reason = "" if left else "it hangs, or ended"
-    return End(start, bool(left), itself.echo.is_heard, reason), reached
 
 
 async def live(world, done, cut_at):

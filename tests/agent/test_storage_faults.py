@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -137,11 +138,11 @@ def test_journal_that_cannot_be_read_at_boot_is_read_later(world, monkeypatch, n
     calls = []
     right = fakes.FakeJournal.read
 
-    def read(journal):
+    def read(journal, key):
         calls.append(1)
         if len(calls) <= 3:
             raise OSError(number, os.strerror(number))
-        return right(journal)
+        return right(journal, key)
 
     monkeypatch.setattr(fakes.FakeJournal, "read", read)
     world.retained[TOPIC] = signing.order(TWO, 2)
@@ -247,6 +248,19 @@ def test_journal_without_a_whole_record_is_said_for_as_long_as_the_device_lives(
     assert world.last_report()["outcome"] == "SUCCEEDED"
 
 
+@pytest.mark.parametrize(("one", "other"), [("digits", "device"), ("device", "digits")])
+def test_journal_with_the_files_of_another_one_is_none(world, one, other):
+    """A FAT whose table is damaged gives such files. The device must start all the same."""
+    for number in (0, 1):
+        data = Path(f"{world.folder}/{other}.{number}").read_bytes()
+        Path(f"{world.folder}/{one}.{number}").write_bytes(data)
+        world.medium.synced[f"{one}.{number}"] = data
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    assert asyncio.run(live(world, settled(world, 2)))
+    assert world.last_report()["outcome"] == "SUCCEEDED"
+    assert world.faults == []
+
+
 def test_journal_whose_files_are_lost_beside_a_bank_is_said(world):
     for number in (0, 1):
         os.remove(f"{world.folder}/digits.{number}")
@@ -336,7 +350,10 @@ def test_agent_on_a_read_only_medium_serves_and_says_so_and_takes_orders_when_it
                 report = await made.told("reported", lambda report: report["refused"])
                 assert report["refused"].startswith("state: [Errno 30] Read-only file system")
                 await made.order(Digits(1, "v1"))
-                report = await made.told("reported", lambda report: "journal:" in report["refused"])
+                if "journal:" not in report["refused"]:  # the agent may have looked before
+                    report = await made.told(
+                        "reported", lambda report: "journal:" in report["refused"]
+                    )
                 assert report["models"]["digits"]["release"] == 2
                 mounted.undo()
                 report = await made.told("reported", lambda report: healed(report, seq=2))

@@ -16,7 +16,7 @@ from modelwave_controller.storage.store import Store
 from tests.bad_input.commands import ENDLESS, VALUES, WRITES, Leaf, leaves
 from tests.controller.operator_home import make_home, runner
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 IS_LONG = bool(os.environ.get("MODELWAVE_LONG"))
 PRINTED = set(string.printable) - set("\r\x0b\x0c")
 LEAVES = list(leaves(typer.main.get_command(cli.whole_application())))

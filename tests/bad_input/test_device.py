@@ -15,7 +15,7 @@ from tests.bad_input import fleet, running
 from tests.bad_input.case import HEARTBEAT, ROOT, Case
 from tests.bad_input.running import CASES, cases_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 WARM = 20  # cases until what is kept for good is there: code, and the digests of what was refused
 # What may be there after a case besides: a report, and a message that a collector which looks at

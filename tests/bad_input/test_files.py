@@ -24,7 +24,7 @@ from tests.bad_input.commands import ENDLESS, Leaf, leaves
 from tests.bad_input.test_commands import made  # noqa: F401  a fixture
 from tests.controller.operator_home import Run, runner
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 IS_LONG = bool(os.environ.get("MODELWAVE_LONG"))
 EVERY = 5  # in the short form each command gets every fifth of them
 CONTENTS = {

@@ -2,81 +2,88 @@
 
 import pytest
 
-from tests.board.sweep import __main__ as command
-from tests.board.sweep.cuts import Point, each
-from tests.board.sweep.results import Results
+from tests.board.sweep import command
 
-PART = ["--fs", "fat", "--scenario", "new-agent"]
-HALF = ("fat", "new agent", "half", False)
+LITTLEFS = ["lfs2/update", "lfs2-32/update"]
 
 
 class Small:
-    """Has three points; the second, with garbage, fails in FAT's own accounts."""
+    """Has three cuts and six second ones. `bad`: how many littlefs fails; `known`: of a kind that
+    FAT is known for; `interrupts`: Ctrl-C comes before the second ones."""
 
-    operations = 3
+    def __init__(self, count, bad=0, known=0, interrupts=False):
+        self.count, self.bad, self.known, self.interrupts = count, bad, known, interrupts
 
-    def __init__(self, interrupted_at=0, fails_at=2):
-        self.interrupted_at = interrupted_at
-        self.fails_at = fails_at
-        self.ran = []
-
-    def point(self, mode, number):
-        if number == self.interrupted_at:
+    def run(self, pairs):
+        self.count.single = 3
+        if self.interrupts:
             raise KeyboardInterrupt
-        self.ran.append((mode, number))
-        is_bad = number == self.fails_at and mode == "garbage"
-        point = Point(mode, number, ["lost"] if is_bad else [])
-        point.where = "table" if number == 2 else "contents"
-        return point
+        self.count.double = 6 if pairs else 0
+        self.count.bad = self.bad
+        self.count.known["rot in FAT's table"] = self.known
+        if self.bad:
+            self.count.faults["serves a damaged model"] = ["half 2, rot 1"]
+
+    def only(self, names):
+        return [f"nothing after {' and '.join(names)}"] if self.bad else []
 
 
 @pytest.fixture
-def runs(monkeypatch):
+def runs(monkeypatch, capsys):
+    """Runs the command; returns its exit status and lines. `small`: {WHAT: what it is made of}."""
+
     def run(small, *arguments):
-        monkeypatch.setattr(command.Sweeps, "_sweep", lambda *_: small)
-        return command.main([*PART, *arguments])
+        def sweep(self, what):
+            count = self.counts[what] = command.Count()
+            return Small(count, **small.get(what, {}))
+
+        monkeypatch.setattr(command.Runs, "sweep", sweep)
+        monkeypatch.setattr(command.compiled, "program", lambda folder, name: None)
+        status = command.main([*arguments])
+        return status, capsys.readouterr().out.splitlines()
 
     return run
 
 
-def test_a_part_of_the_sweep_is_a_table(runs, capsys):
-    assert runs(Small()) == 0
-    assert capsys.readouterr().out.splitlines()[-3:] == [
-        "| fat | new agent | lost | 3 | 0 | 0 |",
-        "| fat | new agent | half | 3 | 0 | 0 |",
-        "| fat | new agent | garbage | 3 | 1 | 1 |",
-    ]
+def test_the_last_line_has_all_counts(runs):
+    status, lines = runs({}, *LITTLEFS, "fat/update", "--pairs", "5")
+    assert status == 0
+    assert lines[-1] == (
+        "littlefs: 6 single cuts, 12 double, 0 bad; FAT: 3 single, 6 double, 0 bad"
+    )
 
 
-def test_a_point_that_must_not_fail_is_told_and_ends_with_1(runs, capsys):
-    assert runs(Small(fails_at=3)) == 1
-    assert "garbage 3 contents: lost" in capsys.readouterr().err
+def test_bad_case_of_littlefs_is_shown_and_ends_with_1(runs):
+    status, lines = runs({"lfs2-32/update": {"bad": 2}}, *LITTLEFS)
+    assert status == 1
+    assert '    serves a damaged model: --case "half 2, rot 1" lfs2-32/update' in lines
+    assert lines[-1].startswith("littlefs: 6 single cuts, 12 double, 2 bad; ")
 
 
-def test_a_sweep_that_was_stopped_goes_on(runs, capsys, tmp_path):
-    kept = ["--results", str(tmp_path / "results")]
-    first, then = Small(interrupted_at=3), Small()
-    assert runs(first, "--mode", "half", *kept) == command.INTERRUPTED
-    assert "the same command goes on" in capsys.readouterr().err
-    assert runs(then, "--mode", "half", *kept) == 0
-    assert (first.ran, then.ran) == ([("half", 1), ("half", 2)], [("half", 3)])
-    assert "| fat | new agent | half | 3 | 0 | 0 |" in capsys.readouterr().out
+def test_kind_that_fat_is_known_for_is_counted_and_named(runs):
+    status, lines = runs({"fat/update": {"known": 4}}, "fat/update")
+    assert status == 0
+    assert lines[-2] == "FAT, rot in FAT's table: 4"
+    assert lines[-1].endswith("FAT: 3 single, 6 double, 4 bad")
 
 
-def test_results_of_other_code_and_a_line_that_was_cut_do_not_count(tmp_path):
-    path = tmp_path / "results"
-    with Results(path, "one") as results:
-        results.add(Point("half", 1, ["lost"]), *HALF)
-    with path.open("a") as file:
-        file.write('["one", ["fat"')
-    with Results(path, "one") as results:
-        assert [point.faults for point in results.of(*HALF).values()] == [["lost"]]
-    with Results(path, "two") as results:
-        assert results.of(*HALF) == {}
+def test_kind_that_fat_is_not_known_for_ends_with_1(runs):
+    assert runs({"fat/update": {"known": 4, "bad": 1}}, "fat/update")[0] == 1
 
 
-def test_points_that_have_not_begun_do_not_begin_after_an_interrupt():
-    begun = []
-    with pytest.raises(ZeroDivisionError):
-        list(each(lambda number: begun.append(number) or 1 // (number - 1), range(1, 1000)))
-    assert len(begun) < 1000
+def test_ctrl_c_shows_what_was_done(runs):
+    status, lines = runs({"lfs2/update": {"interrupts": True}}, "lfs2/update")
+    assert status == command.INTERRUPTED
+    assert lines[-1].startswith("littlefs: 3 single cuts, 0 double, 0 bad; ")
+
+
+def test_one_case_is_run_alone(runs):
+    case = ["--case", "half 2, rot 1", "lfs2/update"]
+    assert runs({}, *case) == (0, ["lfs2/update, half 2, rot 1: nothing is wrong"])
+    status, lines = runs({"lfs2/update": {"bad": 1}}, *case)
+    assert (status, lines) == (1, ["lfs2/update, half 2, rot 1: nothing after half 2 and rot 1"])
+
+
+def test_part_that_there_is_not_is_refused(runs):
+    with pytest.raises(SystemExit):
+        runs({}, "lfs3/update")

@@ -138,3 +138,15 @@ def test_random_bytes_are_no_record():
             put(path, (start + noise + bytes(MAX_JOURNAL_BYTES))[:MAX_JOURNAL_BYTES])
             assert Journal(FOLDER, "j").read() == {"n": 1}, noise
     clean_up()
+
+
+def test_record_of_another_journal_is_none_of_this_one():
+    """A FAT whose table is damaged may give a file the contents of another one."""
+    other = fresh()
+    other.write({"boot": 1})
+    other.write({"boot": 2})
+    found = Journal(FOLDER, "j")
+    assert found.read("banks") is None
+    assert found.is_lost
+    assert found.read("boot") == {"boot": 2}
+    clean_up()

@@ -75,7 +75,6 @@ class Day:
         devices.Device.all = self.devices
         self.real = self._real_agents(running, hosts, boards)
         self.tasks = []
-        self.verdicts = []
 
     def _real_agents(self, running, hosts, boards):
         root, self.unwell = self.folder / "root.json", self.folder / "unwell"

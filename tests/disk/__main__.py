@@ -1,59 +1,66 @@
-"""Cuts the power in every scene of the device and the controller's files, once and twice, and ends
-with one line. Exits with 1 if a cut left what it must not.
+"""Cuts the power in every scene of the device and of the controller's files, once and twice, and
+lets the disk refuse every operation. Ends with one line, and exits with 1 if something was left
+that must not be.
 
-    python -m tests.disk [--pairs N] [--kills N] [SCENE ...]
+    python -m tests.disk [--pairs N] [--kills N] [--errors N] [--histories N] [SCENE ...]
+
+A scene may also be a history at random, such as "history 17".
 """
 
 import argparse
 import sys
 
-from tests.disk import scenes, writers
-from tests.disk.device import Facts
+from tests.disk.device import LOOP
+from tests.disk.every import HISTORY, LARGE, NAMES, begun
 from tests.disk.mounted import patched
-from tests.disk.scenes import SCENES
 from tests.disk.sweep import Count
-from tests.disk.writers import WRITERS, Told
 
 PAIRED = 12  # histories at random with second cuts
-LARGE = {"new home": 10}  # of so many more first cuts the second ones are made
 
 
 def main() -> int:
+    given = _arguments()
+    total, is_ended = Count(), False
+    alone = tuple(f"{HISTORY}{seed}" for seed in range(given.histories))
+    try:
+        with patched():
+            for name in given.scenes or (*NAMES, *alone):
+                _sweep(name, given, total)
+    except KeyboardInterrupt:
+        is_ended = True
+        LOOP.set_exception_handler(lambda *_: None)  # of the life that is left where it was
+        print("ended by Ctrl-C, before its end")
+    print(f"disk: {total.line()}")
+    return int(is_ended or total.bad > 0)
+
+
+def _sweep(name: str, given: argparse.Namespace, total: Count) -> None:
+    count = Count(tell=lambda line: print(f"  {name}, so far: {line}", flush=True))
+    fewer = LARGE.get(name, 1)
+    pairs, kills, errors = given.pairs * fewer, given.kills * fewer, given.errors
+    if name.startswith(HISTORY) and not given.scenes:
+        pairs = given.pairs if int(name.removeprefix(HISTORY)) < PAIRED else 0
+        kills = errors = 0
+    try:
+        sweep, start, facts = begun(name, count, True)
+        sweep.run(start, facts, pairs, kills)
+        if errors:
+            sweep.meet(start, facts, errors)
+    finally:
+        print(f"{name}: {count.line()}", flush=True)
+        for fault, where in count.faults.items():
+            print(f"    {fault}: {where[0]}", flush=True)
+        total.add(count)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.disk", description="Cut the power everywhere.")
     parser.add_argument("--pairs", type=int, default=1, help="second cuts of every N-th first one")
     parser.add_argument("--kills", type=int, default=1, help="a kill at every N-th moment")
+    parser.add_argument("--errors", type=int, default=1, help="of every N-th error of the disk")
     parser.add_argument("--histories", type=int, default=150, help="scenes at random")
     parser.add_argument("scenes", nargs="*", metavar="SCENE", help="all, unless some are named")
-    given = parser.parse_args()
-    total = Count()
-    with patched():
-        for name in given.scenes or [*SCENES, *WRITERS]:
-            count = Count()
-            fewer = LARGE.get(name, 1)
-            if name in SCENES:
-                scene = SCENES[name]
-                sweep, start, facts = scenes.sweep(scene, count, True), scene.start(), Facts()
-            else:
-                writer = WRITERS[name]
-                sweep, start = writers.sweep(writer, count, True), writers.start(writer)
-                facts = Told()
-            sweep.run(start, facts, given.pairs * fewer, given.kills * fewer)
-            if name in SCENES:
-                sweep.meet(start, facts, given.kills)
-            print(f"{name}: {count.line()}", flush=True)
-            for fault, where in count.faults.items():
-                print(f"    {fault}: {where[0]}")
-            total.add(count)
-        if not given.scenes:
-            count = Count()
-            for seed in range(given.histories):
-                scene = scenes.history(seed)
-                pairs = given.pairs if seed < PAIRED else 0
-                scenes.sweep(scene, count, True).run(scene.start(), Facts(), pairs)
-            print(f"{given.histories} histories at random: {count.line()}", flush=True)
-            total.add(count)
-    print(f"the disk that forgets: {total.line()}")
-    return int(total.bad > 0)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -142,7 +142,9 @@ class Device(fakes.World):
             self.note(floor=max(self.notes.floor, (order["epoch"], order["seq"])))
 
     def check_reported(self, state: Any) -> None:
-        super().check_reported(state)
+        # A write that has failed may be there all the same, and is told once it is repeated.
+        if not self.disk.is_in_trouble or self.durable()["state"] != "idle":
+            super().check_reported(state)
         number, told = (state["epoch"], state["seq"]), self.notes
         if state["outcome"] == "SUCCEEDED":
             self.note(confirmed=max(told.confirmed, (number, state["sha256"])))
@@ -230,7 +232,8 @@ def problems(state: State, facts: Facts, damaged: str = "") -> list[str]:
     if floor < facts.floor:
         found.append(f"the floor is {floor}, acted on was {facts.floor}")
     number, manifest = facts.confirmed
-    if manifest and (not live or live["manifest"] != manifest) and floor <= number:
+    is_other = not live or live["manifest"] != manifest
+    if manifest and manifest != damaged and is_other and floor <= number:
         found.append(f"SUCCEEDED was told for order {number}, and its release is not live")
     if manifest and not (live and live["confirmed"]):
         found.append("no confirmed model is live")

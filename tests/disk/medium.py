@@ -73,7 +73,9 @@ class Disk:
         self.base: dict[int, Any] = {TOP: {}}
         self.pending: list[Change] = []
         self.room = 1 << 30
-        self.is_hopeless = False  # an error of it stays
+        self.is_in_trouble = False  # it refuses something
+        self.is_hopeless = False  # and goes on to
+        self.apart: tuple[str, ...] = ()  # folders on another disk
         self.is_off = False  # the power is: nothing is changed any more
         self.skips: Callable[[], bool] = bool  # whether the sync that is asked for is left out
         self.refuse: Callable[[str], None] = lambda kind: None
@@ -155,6 +157,8 @@ class Disk:
         node = self.look(old)
         source, source_name = self._place(old[len(ROOT) :])
         folder, name = self._place(new[len(ROOT) :])
+        if self._is_apart(old) != self._is_apart(new):
+            raise fail(errno.EXDEV, old)
         there = folder.names.get(name)
         if there is node:
             return
@@ -195,6 +199,15 @@ class Disk:
             self.meet("sync")
             self._durable([True for _ in self.pending])
 
+    def commit(self, path: str, data: bytes) -> None:
+        """What a database does, as far as it is seen: the contents of a file are replaced, and are
+        durable at once."""
+        node = self.look(path)
+        self.meet("write")
+        node.data[:] = data
+        self.base = {**self.base, node.number: data}
+        self._moment()
+
     def tell(self, facts: Any) -> None:
         """From now on the facts hold: also for a cut before the next change."""
         self.facts = facts
@@ -205,6 +218,9 @@ class Disk:
         return applied(self.base, self.pending)
 
     # Within.
+
+    def _is_apart(self, path: str) -> bool:
+        return path.startswith(self.apart)
 
     def _place(self, path: str) -> tuple[Node, str]:
         folder, _, name = path.strip("/").rpartition("/")

@@ -9,6 +9,7 @@ import fcntl
 import io
 import os
 import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
@@ -299,10 +300,12 @@ def patched() -> Iterator[None]:
             stack.enter_context(mock.patch.object(os, name, _routed(name)))
         for where in (builtins, io):
             stack.enter_context(mock.patch.object(where, "open", opened))
+        stack.enter_context(mock.patch.object(tarfile, "bltn_open", opened))
         stack.enter_context(mock.patch.object(os, "sync", _sync_all))
         stack.enter_context(mock.patch.object(fcntl, "flock", _flock))
-        # Deletes by paths, as a disk here has no descriptors of folders to begin at.
-        stack.enter_context(mock.patch.object(shutil, "_use_fd_functions", False))
+        # Deletes by paths and copies by reading: the system knows no descriptor of a disk here.
+        for name in ("_use_fd_functions", "_USE_CP_SENDFILE"):
+            stack.enter_context(mock.patch.object(shutil, name, False))
         yield
 
 

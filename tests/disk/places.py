@@ -15,6 +15,7 @@ HELPERS = {
     "fsync": ("",),
     "sync": ("",),
     "sync_name": ("",),
+    "sync_file": ("",),
     "sync_folder": ("",),
     "_sync_if_allowed": ("",),
     "_settle": (" file", " name"),

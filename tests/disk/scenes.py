@@ -28,6 +28,8 @@ FILES: dict[str, bytes] = {}
 for _release in ALL:
     FILES.update(_release.files)
 
+HISTORY = "history "  # the begin of the names of scenes at random
+
 Passing = Callable[[Device, Any, Awaitable[None]], Awaitable[None]]
 
 
@@ -224,7 +226,7 @@ def history(seed: int) -> Scene:
     release, runs = rng.choice((*good, BAD)), before[-1].document["release"]
     seq, is_beside = len(before) + 1, rng.random() < 0.25
     interferes = rng.choice((nothing, breaks_off))
-    name = f"history {seed}"
+    name = f"{HISTORY}{seed}"
     if release is BAD:
         ends, bans = (ROLLED_BACK, runs), [BAD]
         return Scene(name, before, [order(BAD, seq)], ends, bans, interferes=interferes)

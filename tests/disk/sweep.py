@@ -16,6 +16,7 @@ from tests.disk.words import EXTENDS
 
 Key = tuple[State, int]  # a state, and the phase of the world
 SHOWN = 5  # faults of each kind
+TOLD_BOOTS = 2000  # between two lines of progress
 
 
 class Found(Exception):
@@ -23,10 +24,12 @@ class Found(Exception):
 
 
 class Count:
-    """What a sweep has seen. `stops`: it raises Found at the first fault."""
+    """What a sweep has seen. `stops`: it raises Found at the first fault. `tell` is called now and
+    then with what was seen so far."""
 
-    def __init__(self, stops: bool = False) -> None:
+    def __init__(self, stops: bool = False, tell: Callable[[str], object] | None = None) -> None:
         self.stops = stops
+        self.tell = tell
         self.single = self.double = self.killed = self.errors = 0
         self.boots = 0
         self.bad = 0
@@ -45,10 +48,15 @@ class Count:
         for name in ("single", "double", "killed", "errors", "boots", "bad"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
+    def boot(self) -> None:
+        self.boots += 1
+        if self.tell and self.boots % TOLD_BOOTS == 0:
+            self.tell(self.line())
+
     def line(self) -> str:
         return (
             f"{self.single} single and {self.double} double cuts, {self.killed} after a kill, "
-            f"{self.errors} errors: they left {self.boots} states, each was booted; {self.bad} bad"
+            f"{self.errors} errors of the disk, {self.boots} states booted, {self.bad} bad"
         )
 
 
@@ -90,16 +98,20 @@ class Sweep:
                     self._booted(second, *left_)
 
     def meet(self, start: State, facts: Any, step: int = 1) -> None:
-        """At every so many operations the disk refuses it, in each way of troubles.py; if that
-        stays, until the power is cut."""
+        """The disk refuses an operation, in a way of troubles.py; if that stays, until the power
+        is cut. `step`: of every so many pairs of an operation and a way."""
         asked: list[str] = []
         disk = Disk(start, facts)
         disk.refuse = asked.append
         self._life(disk, facts, self.name)
-        for number in range(0, len(asked), step):
-            for trouble in TROUBLES:
-                if asked[number] in trouble.kinds:
-                    self._in_trouble(start, facts, number, trouble)
+        met = [
+            (number, trouble)
+            for number, kind in enumerate(asked)
+            for trouble in TROUBLES
+            if kind in trouble.kinds
+        ]
+        for number, trouble in met[::step]:
+            self._in_trouble(start, facts, number, trouble)
 
     def _is_excused(self, fault: str) -> bool:
         """A journal whose second file found no room has one that a write extends."""
@@ -151,6 +163,6 @@ class Sweep:
 
     def _booted(self, key: Key, facts: Any, where: str) -> Life:
         if key not in self.booted:
-            self.count.boots += 1
+            self.count.boot()
             self.booted[key] = self._life(Disk(key[0], facts), facts, where)
         return self.booted[key]

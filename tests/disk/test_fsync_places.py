@@ -4,18 +4,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.disk import places, scenes, writers
-from tests.disk.device import Facts
+from tests.disk import places
+from tests.disk.every import begun
 from tests.disk.medium import Disk
 from tests.disk.mounted import patched
-from tests.disk.scenes import SCENES
 from tests.disk.sweep import Count, Found
 from tests.disk.troubles import full_at_first
-from tests.disk.writers import WRITERS, Told
 
 # The scene that needs the place, and whether the program has to be killed before the cut: 1 from
 # the first moment on, -1 from the last one back.
 PLACES = {
+    "backup._write": ("backup", 0),
+    "backup.make": ("backup", 0),
     "bundles.staged": ("bundle", 0),
     "catalog._keep": ("release", -1),
     "catalog.add": ("release", 1),
@@ -27,10 +27,18 @@ PLACES = {
     "disk.create_file 2": ("new file", 0),
     "disk.make_folder": ("new home", 0),
     "disk.make_folder 2": ("new home", 0),
+    "enrolling._take": ("device enrol", 0),
+    "enrolling._write": ("device enrol", 0),
+    "environments.remove": ("agent removal", 0),
     "folders.make_folder": ("first", 1),
     "folders._made": ("first", 0),
+    "golden_making.make": ("golden make", 0),
+    "golden_making.make 2": ("golden make", 0),
     "home.make_home": ("new home", 0),
     "home.make_home 2": ("new home", 0),
+    "install.install": ("agent install", 0),
+    "install.install 2": ("agent install", 0),
+    "install.install 3": ("agent install", 0),
     "intake.close": ("first", 0),
     "intake.write": ("resumed", 0),
     "intake.write 2": ("update", 0),
@@ -39,26 +47,16 @@ PLACES = {
     "journal.read file": ("update", -1),
     "journal.read name": ("first", 1),
     "journal.write": ("update", 0),
+    "restore._move": ("restore apart", 0),
+    "restore._move 2": ("restore", 0),
+    "restore._unpack": ("restore", 0),
     "wheelhouses.pack": ("bundle", 0),
 }
 LATE = ("journal._create", "journal._create 2")  # are needed where a journal is made by a write
-# Places that no scene of these sweeps goes through: docs/testing.md says so.
-OTHERS = {
-    "backup._write",
-    "backup.make",
-    "enrolling._take",
-    "enrolling._write",
-    "golden_making.make",
-    "install.install",
-    "install.install 2",
-    "restore._move",
-    "restore._move 2",
-    "restore._unpack",
-}
 
 
 def test_every_place_that_syncs_is_known_here() -> None:
-    assert places.names() == PLACES.keys() | OTHERS
+    assert places.names() == PLACES.keys()
 
 
 @pytest.fixture
@@ -72,12 +70,7 @@ def on_memory() -> Iterator[None]:
 def test_the_sweep_goes_red_without_the_sync(place: str, on_memory: None) -> None:
     name, kills = PLACES[place]
     count, without = Count(stops=True), places.without(place)
-    if name in SCENES:
-        sweep = scenes.sweep(SCENES[name], count)
-        start, facts = SCENES[name].start(), Facts()
-    else:
-        sweep = writers.sweep(WRITERS[name], count)
-        start, facts = writers.start(WRITERS[name]), Told()
+    sweep, start, facts = begun(name, count)
 
     def prepare(disk: Disk) -> None:
         without(disk)

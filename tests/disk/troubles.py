@@ -31,7 +31,7 @@ class Trouble(NamedTuple):
             if kind in self.kinds and (count == at or (self.stays and count > at)):
                 raise fail(self.number)
 
-        disk.refuse, disk.is_hopeless = refuse, self.stays
+        disk.refuse, disk.is_in_trouble, disk.is_hopeless = refuse, True, self.stays
 
     def explains(self, fault: str) -> bool:
         """Whether a fault of the life in which it stays is none: it cannot come to its end."""

@@ -51,7 +51,7 @@ def samples(folder: Path) -> Path:
     return path
 
 
-def start_board(house: House, name: str, **changes: Any) -> None:
+def start_board(house: House, name: str, program: Path = BOARD_PROGRAM, **changes: Any) -> None:
     """As it comes out of a reset: what it keeps stays in its folder."""
     host, _, port = house.broker_url.removeprefix("mqtt://").partition(":")
     settings = {
@@ -70,7 +70,7 @@ def start_board(house: House, name: str, **changes: Any) -> None:
     }
     path = house.folder / f"{name}.json"
     path.write_text(json.dumps(settings))
-    house.running.start(name, micropython.command(BOARD_PROGRAM, path, heap=BOARD_HEAP))
+    house.running.start(name, micropython.command(program, path, heap=BOARD_HEAP))
 
 
 def start_fleet(house: House) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from modelwave_controller.demo.examples import release_arguments
 from modelwave_controller.demo.fleet import HOST, Device, Parts
-from modelwave_controller.demo.processes import AGENT
 from tests.e2e.conftest import DIGITS, House
 from tests.e2e.next_year import (
     READS_TWO_FORMATS,
@@ -17,6 +16,7 @@ from tests.e2e.next_year import (
     WRITES_THE_SECOND,
     NextYear,
 )
+from tests.e2e.other_programs import Prefixed
 from tests.e2e.test_boards import BOARD, BOARD_PROGRAM, PATH, start_board
 
 pytestmark = pytest.mark.e2e
@@ -56,9 +56,7 @@ class Fleet:
         )
         device = Device(name, HOST, daemon=True)
         parts.configure(device)
-        prefix = program.prefix if program else []
-        config = str(parts.config(device))
-        house.running.start(name, [*prefix, *AGENT, "run", "--config", config])
+        parts.start_daemon(Prefixed(house.running, program.prefix if program else ()), device)
 
     def end(self, *names: str) -> None:
         for name in names:

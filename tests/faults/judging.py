@@ -89,15 +89,24 @@ class Runner:
                     start_new_session=True,
                 )
                 self._running.add(process)
-            try:
-                output, _ = process.communicate()
-            finally:
-                with self._lock:
-                    self._running.discard(process)
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)  # what its tests have left
+            output = self._output(process)
             found = [tuple(line.rstrip("\n").split(" ", 1)) for line in file]
         return process.returncode, found, (output.strip().splitlines() or [""])[-1]
+
+    def _output(self, process: "subprocess.Popen[str]") -> str:
+        """Waits for the end of pytest; returns what it has printed."""
+        try:
+            return process.communicate()[0]
+        except BaseException:
+            self.stop()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(END_SECONDS)
+            raise
+        finally:
+            with self._lock:
+                self._running.discard(process)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)  # what its tests have left
 
 
 def _is_green(test: str, found: Iterable[tuple[str, str]]) -> bool:

@@ -62,6 +62,22 @@ def test_fault_that_its_test_does_not_see_is_told(tree: Tree) -> None:
     assert command.last_line([result], wrong=0) == "faults: 0 of 1 caught, 1 bad"
 
 
+def test_fault_that_its_test_does_not_see_is_judged_by_all_tests_if_asked(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def run(
+        _runner: Runner, _environment: object, _tree: Tree, arguments: list[str]
+    ) -> tuple[int, list[tuple[str, str]], str]:
+        asked.append(arguments)
+        return (0, [], "") if len(asked) == 1 else (1, [("failed", "tests/x.py::test_y")], "")
+
+    monkeypatch.setattr(Runner, "_run", run)
+    assert Runner().judge(tree, UNSEEN, all_tests=True).test == "tests/x.py::test_y"
+    assert asked == [["-x", UNSEEN.test], ["-x"]]
+
+
 @pytest.mark.slow
 def test_test_that_is_skipped_or_fails_without_a_fault_is_told(tree: Tree) -> None:
     file = tree.top / "tests" / "test_made_here.py"

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -17,8 +18,11 @@ from tests.inject.surroundings import BAD, GOOD, Surroundings, release
 
 MOST_KILLS = 25  # for one order; then the agent may live until it is over
 BAD_SHARE = REVERT_SHARE = 0.2  # of the orders
-SPANS = 1.2  # the kill comes within so many times what the update takes, or the whole life,
-BOOT_SHARE = 0.15  # which is taken in so many lives, so that some are killed before the update
+# Of the lives that begin in the middle of an update so many are killed at any moment; the others
+# once the update goes on.
+EARLY_SHARE = 0.25
+LEAST_SECONDS = 0.04  # as long as an update takes on a machine that does nothing else
+SPANS = 1.1  # a kill comes within so many times what the last update took
 WORN = f"reset {MAX_TRIES} times"
 
 
@@ -77,7 +81,9 @@ class Storm:
         self._confirmed: list[signing.Release] = []  # the newest last
         self._killed = 0  # since the order
         self._in_attempts = 0  # of them, those that ended a proof or a trial
-        self._spans = 0.0, 0.0  # seconds of the last undisturbed life, and of the update in it
+        self._whole = 0.0  # seconds of the last undisturbed life
+        self._update = 0.0  # and of the last update that came to its end
+        self._state = "idle"  # in the journal after the last life
         self._left: Any = None  # the journal's record after the last kill
         self._ordered = self._order(1, GOOD)
 
@@ -97,40 +103,37 @@ class Storm:
 
     async def _undisturbed(self) -> None:
         """A life until the present order is over."""
-        clock = asyncio.get_running_loop().time
-        born = clock()
+        born = time.time()
         async with self._life() as life:
             await self._until(life, self.ear.begun(self._ordered.seq))
-            began = clock()
             await self._over(life)
-            self._spans = clock() - born, clock() - began
+            self._whole = self.device.written_at() - born
             life.send(signal.SIGTERM)
             await first_of("its end", life.code)
         self._blame(*problems_of(life))
+        self._state = self.device.record()["state"]
 
     async def _disturbed(self) -> None:
-        """A life that is killed at a random moment. Orders that are over by then are followed by
-        others."""
-        whole, update = self._spans
-        is_early, share = self._random.random() < BOOT_SHARE, self._random.uniform(0, SPANS)
+        """A life that is killed at a random moment, mostly of its update. An update that is over
+        by then is followed by the next."""
+        is_early = self._state != "idle" and self._random.random() < EARLY_SHARE
         async with self._life() as life:
             if not is_early:
                 await self._until(life, self.ear.begun(self._ordered.seq))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(share * (whole if is_early else update)):
-                    while not life.code.done():
-                        await self._over(life)
+            while await self._is_over(life, self._whole if is_early else self._update):
+                is_early = False
+                await self._until(life, self.ear.begun(self._ordered.seq))
             life.send(signal.SIGKILL)
             await first_of("its end", life.code)
         end = life.end()
         if end.code != -signal.SIGKILL or "Traceback" in end.said:
             self._blame(f"it ended with {end.code} before it was killed: {end.said}")
         record = self.device.record()
-        state = record["state"] if record else "idle"
-        self.kills.states[state] += 1
+        self._state = record["state"]
+        self.kills.states[self._state] += 1
         self._killed += 1
         # A life that was killed before it looked into the journal has begun no attempt.
-        self._in_attempts += state in ATTEMPTS and record != self._left
+        self._in_attempts += self._state in ATTEMPTS and record != self._left
         self._left = record
 
     @asynccontextmanager
@@ -154,10 +157,22 @@ class Storm:
         is_right = record["banks"][record["live"]]["manifest"] in allowed
         return [] if is_right else ["another release is live than must be"]
 
+    async def _is_over(self, life: Life, seconds: float) -> bool:
+        """Whether the order was over, and the next one given, within a random time, which is drawn
+        from `seconds`, and the life goes on."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._random.uniform(0, SPANS * seconds)):
+                await self._over(life)
+                return not life.code.done()
+        return False
+
     async def _over(self, life: Life) -> None:
         """Waits until the order is over, or the life; then gives the next order."""
+        began = time.time()
         if not await self._until(life, self.ear.hear(self._ordered.seq, SUCCEEDED, ROLLED_BACK)):
             return
+        # Not until it was heard, which takes its time on a busy machine.
+        self._update = max(LEAST_SECONDS, self.device.written_at() - began)
         told, ordered = self.ear.told, self._ordered
         is_worn, may_be_worn = told["reason"].startswith(WORN), self._in_attempts >= MAX_TRIES
         if is_worn != may_be_worn or not (is_worn or told["outcome"] == ordered.outcome):

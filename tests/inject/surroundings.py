@@ -128,6 +128,10 @@ class Device:
         folder = self.state / MODEL
         return Reader(str(folder), "journal").read() if folder.is_dir() else None
 
+    def written_at(self) -> float:
+        """When the journal of the model was written last, in Unix seconds."""
+        return max(path.stat().st_mtime for path in (self.state / MODEL).glob("journal.?"))
+
     def names(self) -> set[str]:
         """The files of the state folder, but those that are there for their locks alone."""
         found = self.state.rglob("*")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from tests.inject.calls import CALLS, KILL, Point
 SECONDS = 60
 
 
+@functools.cache
 def why_not() -> str:
     """Why nothing can be traced here; "" if something can."""
     if shutil.which("strace") is None:

@@ -7,6 +7,8 @@ A check takes 0.02 s and more of a core if the hash is argon2's, so those who wa
 - the others wait, CHECKS_AT_ONCE of them are checked at once, in threads. The next turn is of the
   address with the fewest wrong passwords, and of several with as few, of the one that has waited
   longest; within an address, of the user with the fewest wrong ones there.
+- after a wrong password the turn is given back WAIT_FACTOR times as long later as the check took of
+  a core, so that a flood of them leaves most of the machine to others.
 - hashes that `device enrol` writes cost a tenth of a millisecond, as their passwords are random:
   they are checked at once.
 """
@@ -15,6 +17,7 @@ import asyncio
 import hashlib
 import hmac
 import secrets
+import time
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +26,7 @@ import argon2
 
 from modelwave_controller.broker import pbkdf2
 from modelwave_controller.broker.credentials import HASHER
-from modelwave_controller.broker.limits import MAX_CHECKS_BY_ADDRESS
+from modelwave_controller.broker.limits import MAX_CHECKS_BY_ADDRESS, WAIT_FACTOR
 
 # How many passwords are checked at the same time; each takes a core and argon2's memory.
 CHECKS_AT_ONCE = 2
@@ -62,7 +65,9 @@ class Passwords:
         good = False
         try:
             loop = asyncio.get_running_loop()
-            good = await loop.run_in_executor(self._pool, _verify, digest, password)
+            good, taken = await loop.run_in_executor(self._pool, _verify, digest, password)
+            if not good:
+                await asyncio.sleep(WAIT_FACTOR * taken)
         finally:
             self._turns.give_back()
         if good and self._users.get(user) == digest:
@@ -140,7 +145,14 @@ class Turns:
         return self._wrong.get(address, 0), self._last_turn.get(address, 0)
 
 
-def _verify(digest: str, password: str) -> bool:
+def _verify(digest: str, password: str) -> tuple[bool, float]:
+    """Returns whether the hash is of the password, and the seconds of a core that this took."""
+    begun = time.thread_time()
+    good = _matches(digest, password)
+    return good, time.thread_time() - begun
+
+
+def _matches(digest: str, password: str) -> bool:
     if pbkdf2.is_hash(digest):
         return pbkdf2.verify(digest, password)
     try:

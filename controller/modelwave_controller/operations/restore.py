@@ -166,7 +166,8 @@ def _may_be_there(entry: Path, manifest: Manifest) -> bool:
     first, and what an interrupted restore leaves."""
     tops = {one.name.partition("/")[0] for one in manifest.entries}
     keys = {"order.key", report_keys.NAME, "offline"}
-    return entry.name in tops | keys or disk.is_work_folder(entry)
+    left = disk.is_work_folder(entry) or disk.is_part(entry)
+    return left or entry.name in tops | keys | {".gitignore"}
 
 
 def _require_space(path: Path, manifest: Manifest) -> None:
@@ -293,7 +294,7 @@ def _move(source: Path, place: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        near = place.with_name(f".part-{place.name}")
+        near = place.with_name(f"{disk.PART}{place.name}")
         shutil.copyfile(source, near)
         disk.sync_file(near)
         os.rename(near, place)

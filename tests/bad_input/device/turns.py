@@ -17,7 +17,12 @@ import hashlib
 import json
 import os
 
+from modelwave_agent import runner
 from tests.board.programs.agent_fakes import NearLink
+
+# What the agent does by time alone, which a slow machine would see in the midst of a case.
+runner.REPEAT_SECONDS = (86400,)
+runner.AGAIN_SECONDS = 86400
 
 SETTLES = 30  # turns of the event loop, in which a report that is due is published
 PATIENCE = 200_000  # turns of the event loop, for what takes many

@@ -23,7 +23,8 @@ def program(folder, name):
         for helper in HELPERS:
             _compile(folder, ROOT / HERE / helper)
     made = folder / HERE / name
-    made.write_bytes((ROOT / HERE / name).read_bytes())
+    if not made.exists():
+        made.write_bytes((ROOT / HERE / name).read_bytes())
     return made
 
 

@@ -8,10 +8,14 @@ envelope with which a file system is made, and nothing else is done, cut_at, mod
 late: whether the journal is written in the wrong order, has_times: false, so that littlefs does
 not keep when a file was written, files: folder of the file server, verdicts: folder in which lives
 share what they found of signatures, order: file of the desired topic's payload, seq: its number,
-root: null, or the file of the next root's envelope}; paths are the host's, which stays mounted at
-/. What happens is printed as it happens, one JSON object a line:
+roots: files of the envelopes of the roots that follow, supersedes: null, or the file of the
+payload that takes the order's place in the middle of the download}; paths are the host's, which
+stays mounted at /. What happens is printed as it happens, one JSON object a line:
 
     boot      what stands on the medium and what would serve, before there is any network
+    acted     a download begins, for the order with this number
+    received  of the model, these many bytes; 0: its bank is about to be cleared
+    phase     1: the order has been superseded
     report    a report as it goes to the broker
     cut       the power goes while this byte of the medium is written
     end       what stands on the medium last; operations: how many there were; fetched: bytes
@@ -21,6 +25,7 @@ import asyncio
 import gc
 import hashlib
 import json
+import struct
 import sys
 
 # Set before the agent is imported, which would have it collected each 4 KB: half of a life's work.
@@ -33,10 +38,13 @@ sys.path[:0] = [ROOT, ROOT + "/shared", ROOT + "/agent"]
 import ffi  # noqa: E402
 import vfs  # noqa: E402
 
-from modelwave_agent import ports  # noqa: E402
+from modelwave_agent import numbering, ports  # noqa: E402
+from modelwave_agent.banks import Banks  # noqa: E402
+from modelwave_agent.board import agent as board_agent  # noqa: E402
 from modelwave_agent.board.agent import BoardAgent  # noqa: E402
+from modelwave_agent.board.clock import BoardClock  # noqa: E402
 from modelwave_agent.journal import Journal  # noqa: E402
-from modelwave_agent.record import new_record, serving  # noqa: E402
+from modelwave_agent.record import new_record, serving, spare  # noqa: E402
 from modelwave_shared import dsse, lean, topics  # noqa: E402
 from tests.board.sweep.flash import Flash, Sectors  # noqa: E402
 
@@ -47,8 +55,39 @@ BANKS = FOLDER + "/" + MODEL
 ROOT_FILE = "/flash/root.json"
 PIECE_BYTES = 512
 ARENA_BYTES = 100_000
-MAX_TURNS = 20_000
-MAX_SECONDS = 200  # of a life; one that hangs is ended by a signal, which is a fault
+MAX_TURNS = 600  # of the event loop: ten times what a life takes that comes to its end
+# Of a life; one that hangs is ended by a signal, which is a fault. A whole one computes for 0.05 s.
+MAX_SECONDS, MAX_CPU_SECONDS = 200, 4
+RLIMIT_CPU = 0
+
+METRICS_SECONDS = 900  # the agent's default
+REPEAT_SECONDS = 40  # a wait of so long is for what only repeats
+
+
+class QuickClock(BoardClock):
+    """Time passes at once when somebody waits for it, but for what only repeats: that never
+    comes, and its event alone ends the wait."""
+
+    def now(self):
+        return self.passed / 1000
+
+    async def sleep(self, seconds):
+        if seconds == METRICS_SECONDS:
+            await asyncio.Event().wait()
+        self.passed += int(seconds * 1000)
+        await asyncio.sleep(0)
+
+    async def wait(self, event, seconds):
+        if seconds > REPEAT_SECONDS:
+            await event.wait()
+        else:
+            await self.sleep(seconds)
+        return event.is_set()
+
+
+# What a life does is decided by its medium and its orders alone.
+numbering._drawn_install = lambda: "0123456789abcdef"
+board_agent.BoardClock = QuickClock
 
 
 def tell(what, value):
@@ -64,8 +103,23 @@ class FileFetcher(ports.Fetcher):
     def __init__(self, folder):
         self.folder = folder
         self.fetched = 0
+        self.supersede = None  # called in the middle of a model's download
+
+    def serve(self, update):
+        """Serves this update, and tells what it has received."""
+        self.update = update
+        banks = update.ports.banks
+        clear = banks.clear
+
+        def told(bank):
+            tell("received", 0)
+            clear(bank)
+
+        banks.clear = told
 
     async def fetch(self, url, intake):
+        tell("acted", self.update.work.progress.order.number[1])
+        is_model = intake.path.endswith(".model")
         with open(self.folder + "/" + url.split("/")[-1], "rb") as file:
             file.seek(intake.offset)
             while True:
@@ -74,6 +128,11 @@ class FileFetcher(ports.Fetcher):
                     return
                 self.fetched += len(piece)
                 intake.write(piece)
+                if is_model:
+                    tell("received", intake.offset)
+                if is_model and self.supersede and intake.offset >= 4 * PIECE_BYTES:
+                    self.supersede()
+                    await asyncio.Event().wait()  # the rest does not come
                 await asyncio.sleep(0)
 
 
@@ -94,25 +153,32 @@ class StandIn(ports.Runtime):
 
 
 class OneOrder(ports.BrokerLink):
-    """A broker that keeps one order, and the next root if there is one; it can be reached once
+    """A broker that keeps one order, and the roots that follow the first; it can be reached once
     `open` is set."""
 
-    def __init__(self, message, root, published):
+    def __init__(self, message, roots, published):
         self.message = message
-        self.root = root
+        self.roots = {topics.root("demo", number): one for number, one in enumerate(roots, 2)}
         self.published = published
         self.open = asyncio.Event()
+        self.came = asyncio.Event()
         self.waiting = []
 
     async def connect(self, will_topic, will):
         await self.open.wait()
 
     async def subscribe(self, wanted):
-        second = topics.root("demo", 2)
-        self.waiting = [(second, self.root)] if self.root and second in wanted else []
+        self.waiting = [(topic, self.roots[topic]) for topic in wanted if topic in self.roots]
         for topic in wanted:
             if "/" + TARGET + "/" in topic and not topic.endswith("/all"):
+                self.topic = topic
                 self.waiting.append((topic, self.message))
+
+    def replace(self, message):
+        """Another order takes the place of the one that is kept."""
+        self.message = message
+        self.waiting.append((self.topic, message))
+        self.came.set()
 
     async def subscribe_if_allowed(self, wanted):
         return False
@@ -123,8 +189,9 @@ class OneOrder(ports.BrokerLink):
         await asyncio.sleep(0)
 
     async def receive(self):
-        if not self.waiting:
-            await asyncio.Event().wait()
+        while not self.waiting:
+            self.came.clear()
+            await self.came.wait()
         return self.waiting.pop(0)
 
 
@@ -207,12 +274,15 @@ class Life:
         self.settled = asyncio.Event()
         self.medium = medium_of(told)
         mount(told, self.medium)
-        root = contents(told["root"]) if told["root"] else None
-        self.link = OneOrder(contents(told["order"]), root, self.published)
+        roots = [contents(path) for path in told["roots"]]
+        self.link = OneOrder(contents(told["order"]), roots, self.published)
         self.fetcher = FileFetcher(told["files"])
+        if told["supersedes"]:
+            self.fetcher.supersede = self.supersede
         models = {MODEL: StandIn()}
         self.agent = BoardAgent(NAME, TARGET, models, self.link, FOLDER, ROOT_FILE, self.fetcher)
         self.update = self.agent.updates[MODEL]
+        self.fetcher.serve(self.update)
         if told["late"]:
             self.update.ledger.journal = LateJournal(BANKS, "journal")
             self.update.ledger.journal.read()
@@ -225,18 +295,20 @@ class Life:
         if self.told["late"]:
             self.update.ledger.journal.catch_up()
 
+    def supersede(self):
+        self.fetcher.supersede = None
+        tell("phase", 1)
+        self.link.replace(contents(self.told["supersedes"]))
+
     async def run(self):
         """Boots alone; once that is seen to, the broker is there. Ends when the order has its
         outcome, or never will."""
         life = asyncio.create_task(self.agent.run())
-        await asyncio.sleep(0)
-        await self.update.work.booted.wait()
-        tell("boot", self.standing())
+        await until(lambda: self.update.work.booted.is_set() or life.done())
+        if self.update.work.booted.is_set():
+            tell("boot", self.standing())
         self.link.open.set()
-        for _ in range(MAX_TURNS):
-            if self.settled.is_set() or life.done():
-                break
-            await asyncio.sleep(0)
+        await until(lambda: self.settled.is_set() or life.done())
         life.cancel()
         try:
             await life
@@ -258,15 +330,28 @@ class Life:
             "damage": damage(live.path, entry) if live else "",
             "boot": Journal(FOLDER, "device").read()["boot"],
             "root": self.agent.device.root_version,
+            "kept": kept(BANKS, record),
         }
         for key in ("state", "outcome", "reason", "order", "blacklist"):
             told[key] = record[key]
         return told
 
 
+async def until(is_so):
+    for _ in range(MAX_TURNS):
+        if is_so():
+            return
+        await asyncio.sleep(0)
+
+
 def contents(path):
     with open(path, "rb") as file:
         return file.read()
+
+
+def kept(folder, record):
+    """The bytes that there are of a model that is being fetched; None if none is."""
+    return Banks(folder).size(spare(record), "model") if record["state"] == "fetching" else None
 
 
 def damage(model_path, entry):
@@ -298,6 +383,8 @@ def serve(live):
         child = fork()
         if not child:
             libc.func("I", "alarm", "I")(MAX_SECONDS)
+            limits = struct.pack("LL", MAX_CPU_SECONDS, MAX_CPU_SECONDS + 1)
+            libc.func("i", "setrlimit", "iP")(RLIMIT_CPU, limits)
             live(path.strip())
             return
         status = bytearray(4)

@@ -52,7 +52,7 @@ class Life:
         device.mount(told, self.medium)
         boot.START = boot.Start(device.FOLDER, self.reset)
         boot.START.choose()
-        self.link = OneAgent(device.contents(told["order"]), None, self.published)
+        self.link = OneAgent(device.contents(told["order"]), [], self.published)
 
     def reset(self):
         self.catch_up()
@@ -97,6 +97,7 @@ class Life:
             fetcher,
         )
         agent.version = version
+        fetcher.serve(agent.itself.update)
         if self.told["late"]:
             self.journal = device.LateJournal(OWN_BANKS, "journal")
             self.journal.read()
@@ -104,10 +105,7 @@ class Life:
         device.tell("boot", self.standing(version))
         life = asyncio.create_task(agent.run())
         self.link.open.set()
-        for _ in range(device.MAX_TURNS):
-            if self.settled or life.done():
-                break
-            await asyncio.sleep(0)
+        await device.until(lambda: self.settled or life.done())
         told = self.standing(version)
         told["operations"] = self.medium.operations
         device.tell("end", told)
@@ -118,6 +116,7 @@ class Life:
         told = {"place": start.place, "version": version, "on_trial": start.on_trial}
         told["damage"] = ""
         told["confirmed"] = True
+        told["kept"] = device.kept(OWN_BANKS, record)
         if start.place:
             entry = record["banks"][boot.BANKS.index(start.place)]
             path = OWN_BANKS + "/" + start.place + ".model"
