@@ -1,5 +1,7 @@
 """What the fuzzers have found, each as the smallest input that shows it."""
 
+from pathlib import Path
+
 import pytest
 
 from modelwave_agent.host.place import _parts
@@ -8,6 +10,7 @@ from modelwave_controller.api.starts import CALLS
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.models.targets import read_targets
 from modelwave_controller.rollout.plan import parse_plan
+from modelwave_controller.trust import keys
 from modelwave_controller.web import said
 
 
@@ -44,3 +47,12 @@ def test_target_with_an_unprintable_name_is_refused_on_one_line() -> None:
     with pytest.raises(OperatorError) as caught:
         read_targets('["\u0085\U000e0820"]\n', "FILE")
     assert str(caught.value).isprintable()
+
+
+def test_key_of_another_kind_that_openssl_does_not_take_is_refused(tmp_path: Path) -> None:
+    """It says that it is a key of X448, and has 32 bytes."""
+    file = tmp_path / "key.pem"
+    text = "MC4CAQAwBQYDK2VvBCIEI" + 43 * "A"
+    file.write_text(f"-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
+    with pytest.raises(OperatorError, match="not a private key"):
+        keys.load_key(file, bytes)

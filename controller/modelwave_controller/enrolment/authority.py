@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -23,7 +22,7 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.interruption import held_back
 from modelwave_controller.trust import pkcs8
-from modelwave_controller.trust.keys import MAX_KEY_FILE_BYTES, Ask
+from modelwave_controller.trust.keys import MAX_KEY_FILE_BYTES, UNREADABLE, Ask
 
 AUTHORITY_DAYS = 20 * 365
 CLIENT_DAYS = 10 * 365
@@ -110,7 +109,7 @@ def load(home: Home, ask: Ask) -> Authority:
     data = disk.read_input(key_file, "authority's key", MAX_KEY_FILE_BYTES)
     try:
         key = serialization.load_pem_private_key(data, ask())
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise OperatorError(
             f"{key_file}: the passphrase is wrong, or the file is damaged"
         ) from error

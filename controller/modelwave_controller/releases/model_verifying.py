@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.releases.model_signature import MAX_BYTES, MAX_SIGNER, ModelSignature
+from modelwave_controller.trust.keys import UNREADABLE
 from modelwave_shared import digests
 
 MAX_PEM_BYTES = 2**20
@@ -111,7 +112,7 @@ class _Bundle:
                 serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
             )
             return f"key {digests.hexdigest(der)}"
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (*UNREADABLE, LookupError) as error:
             wanted = "certificates" if self.has_certificates else "a public key (elliptic curve)"
             raise OperatorError(
                 f"{_SIGNER}: {path} is not {wanted} in PEM, with which this signature was made"

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -23,6 +23,9 @@ from modelwave_shared import documents, dsse
 from modelwave_shared.errors import EnvelopeError
 
 MAX_KEY_FILE_BYTES = 16384
+# What `cryptography` raises for a file that is no key, or has another passphrase. InternalError: for
+# some that OpenSSL refuses, such as a key of X448 with too few bytes.
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, InternalError)
 _ENCRYPTED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 _PRIVATE = b"PRIVATE KEY-----"
 _PUBLIC = b"-----BEGIN PUBLIC KEY-----"
@@ -98,7 +101,7 @@ def load_key(path: Path, ask: Ask) -> SigningKey:
     passphrase = ask() if is_encrypted(data) else None
     try:
         private = serialization.load_pem_private_key(data, passphrase)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         if passphrase is not None:
             raise OperatorError(
                 f"{path}: the passphrase is wrong, or the file is damaged"
@@ -116,7 +119,7 @@ def load_public(path: Path, ask: Ask) -> bytes:
         return load_key(path, ask).public
     try:
         public = serialization.load_pem_public_key(data)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise OperatorError(f"{path}: not a public key in PEM") from error
     if not isinstance(public, Ed25519PublicKey):
         raise OperatorError(f"{path}: not an Ed25519 key; make one with `modelwave key create`")
