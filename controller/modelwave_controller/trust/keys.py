@@ -23,7 +23,7 @@ from modelwave_shared import documents, dsse
 from modelwave_shared.errors import EnvelopeError
 
 MAX_KEY_FILE_BYTES = 16384
-# What `cryptography` raises for a file that is no key, or has another passphrase. InternalError: for
+# What `cryptography` raises for a file that is no key or has another passphrase. InternalError: for
 # some that OpenSSL refuses, such as a key of X448 with too few bytes.
 UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, InternalError)
 _ENCRYPTED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
