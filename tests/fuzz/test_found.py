@@ -43,6 +43,12 @@ def test_what_follows_a_host_and_is_no_port_is_no_url_of_a_file(place: str) -> N
         _parts(f"http://{place}/{'ab' * 32}")
 
 
+def test_window_of_maintenance_with_a_control_character_is_refused_on_one_line() -> None:
+    with pytest.raises(OperatorError) as caught:
+        parse_plan(b'[maintenance]\nwindows = ["\\u0000\\n"]\n', "FILE")
+    assert str(caught.value).isprintable()
+
+
 def test_target_with_an_unprintable_name_is_refused_on_one_line() -> None:
     with pytest.raises(OperatorError) as caught:
         read_targets('["\u0085\U000e0820"]\n', "FILE")

@@ -77,12 +77,17 @@ def first_problem(error: ValidationError) -> str:
         message = problem["msg"].removeprefix("Value error, ")
     else:
         message = words.format(**problem.get("ctx", {}))
-    return f"{where}: {message}" if where else message
+    # A message of a rule of ours may have the value in it.
+    return _printable(f"{where}: {message}" if where else message)
 
 
 def shown_key(key: str) -> str:
     """Returns a key, which anybody may have sent, as a text for one line."""
-    return "".join(letter if letter.isprintable() else "?" for letter in key[:_MAX_SHOWN])
+    return _printable(key[:_MAX_SHOWN])
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def require(rule: Callable[[Any, str], None], value: object, where: str) -> None:
