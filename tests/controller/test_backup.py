@@ -147,6 +147,13 @@ def test_a_restored_home_is_the_old_one_without_its_keys(world: World, file: Pat
     assert (done.kept, done.put_aside, done.models) == ([], "", ["digits"])
 
 
+def test_database_and_settings_that_are_restored_are_their_owners_alone(copied: Path) -> None:
+    new = copied.parent / "new"
+    put_back(new, copied, NOW)
+    private = {new / DATABASE, new / "controller.toml"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+
+
 def test_an_access_token_of_a_backup_lets_nobody_in_when_it_is_restored(
     world: World, tmp_path: Path
 ) -> None:

@@ -27,6 +27,13 @@ def test_oldest_that_waits_makes_place_for_a_new_one_of_its_address() -> None:
     assert len(server.connections) == 3
 
 
+def test_oldest_of_any_address_makes_place_where_the_server_is_full() -> None:
+    server = Server(Bounds(all=2, by_address=2, waiting_by_address=2))
+    for number in (1, 2, 3):
+        assert server.enter(str(number), f"192.0.2.{number}")
+    assert server.ended == ["1"]
+
+
 def test_those_that_are_served_do_not_make_place() -> None:
     server = Server(Bounds(all=9, by_address=2, waiting_by_address=2))
     first, second = server.enter("a"), server.enter("b")
