@@ -350,7 +350,10 @@ def test_agent_on_a_read_only_medium_serves_and_says_so_and_takes_orders_when_it
                 report = await made.told("reported", lambda report: report["refused"])
                 assert report["refused"].startswith("state: [Errno 30] Read-only file system")
                 await made.order(Digits(1, "v1"))
-                report = await made.told("reported", lambda report: "journal:" in report["refused"])
+                if "journal:" not in report["refused"]:  # the agent may have looked before
+                    report = await made.told(
+                        "reported", lambda report: "journal:" in report["refused"]
+                    )
                 assert report["models"]["digits"]["release"] == 2
                 mounted.undo()
                 report = await made.told("reported", lambda report: healed(report, seq=2))

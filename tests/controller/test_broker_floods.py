@@ -162,6 +162,27 @@ def test_devices_wait_for_a_controller_that_is_behind(
     assert [one.type for one in device.until(PINGRESP)] == [PUBACK] * len(sent) + [PINGRESP]
 
 
+def test_device_that_sends_ahead_of_others_waits_for_a_busy_controller_and_they_do_not(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BUSY_BYTES", 20_000)
+    monkeypatch.setattr(limits, "AHEAD_BYTES", 10_000)
+    host = opened(lambda: embedded(settings_with_users()))
+    controller, floods = user(host.port, "controller", "modelwave/1"), user(host.port, "cam-1")
+    assert controller.subscribe(under("reported", "+"), 1) == 1
+    topic, report = under("reported", "cam-1"), bytes(1000)
+    floods.send(*(publish(topic, report, qos=1, packet_id=n) for n in range(1, 200)))
+    other = user(host.port, "cam-2")
+    other.send(publish(under("reported", "cam-2"), report, qos=1))
+    other.until(PUBACK)
+    assert host.broker.sessions["modelwave/1"].queued_bytes < 40_000
+    before = 0
+    while (message := controller.until(PUBLISH)[-1]).topic == topic:
+        before += 1
+        controller.send(packet(PUBACK, message.body[2 + len(topic) : 4 + len(topic)]))
+    assert before < 40  # of 199
+
+
 def test_retained_messages_are_bounded(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_RETAINED", 2)
     host = opened(embedded)

@@ -10,6 +10,7 @@ A scene may also be a history at random, such as "history 17".
 import argparse
 import sys
 
+from tests.disk.device import LOOP
 from tests.disk.every import HISTORY, LARGE, NAMES, begun
 from tests.disk.mounted import patched
 from tests.disk.sweep import Count
@@ -27,6 +28,7 @@ def main() -> int:
                 _sweep(name, given, total)
     except KeyboardInterrupt:
         is_ended = True
+        LOOP.set_exception_handler(lambda *_: None)  # of the life that is left where it was
         print("ended by Ctrl-C, before its end")
     print(f"disk: {total.line()}")
     return int(is_ended or total.bad > 0)

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from modelwave_controller.client import contexts
-from modelwave_controller.errors import OperatorError
+from modelwave_controller.errors import OperatorError, StorageError
 from modelwave_controller.trust import keys, pkcs8
 from tests.disk.device import Life
 from tests.disk.medium import ROOT, Disk, PowerCut, State
@@ -83,7 +83,7 @@ def lived(writer: Writer, disk: Disk, told: Told) -> Life:
         except PowerCut:
             raise
         except Exception as error:
-            is_refused = isinstance(error, OSError) and disk.is_in_trouble
+            is_refused = isinstance(error, OSError | StorageError) and disk.is_in_trouble
             if not is_refused:
                 faults.append(f"it ends with {error!r}")
         else:

@@ -137,7 +137,7 @@ def archive_seeds() -> list[bytes]:
         "inputs/x": numpy.arange(6, dtype="<f4").reshape(2, 3),
         "labels/y": numpy.array([1, 0]),
     }
-    words = {"inputs/t": numpy.array([b"ab", b"c"]), "outputs/y": numpy.zeros((2, 1), "u1")}
+    words = {"inputs/t": numpy.array([b"ab", b"c"]), "outputs/y": numpy.eye(2, 4, 1, "u1")}
     return [_saved(small, False), _saved(words, True)]
 
 

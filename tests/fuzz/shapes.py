@@ -11,8 +11,6 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from modelwave_shared import line_frames
-
 JSON, QUOTED, TOML = "json", "quoted", "toml"
 TOKENS, LINES, FRAMES, ZIP = "tokens", "lines of json", "frames", "zip"
 # What stands in a document where something else should: bounds, wrong types, texts that programs
@@ -229,6 +227,8 @@ def _last_line(data: bytes, longest: int, draw: Random) -> bytes | None:
 
 def _frames(data: bytes, longest: int, draw: Random) -> bytes | None:
     """Changes a frame of a line, and puts its checksum right."""
+    from modelwave_shared import line_frames  # child.py follows the product from later on
+
     pieces = data.split(b"\0")
     at = draw.randrange(len(pieces))
     found = line_frames.unpack(pieces[at])
@@ -272,8 +272,11 @@ def _zip(data: bytes, longest: int, draw: Random) -> bytes | None:
 
 def _changed_array(contents: bytes, draw: Random) -> bytes:
     if draw.random() < 0.4:
-        words = ((b"False", b"True "), (b"<f4", b"<f8"), (b"|u1", b"|S1"), (b"(2, 3)", b"(3, 2)"))
-        return contents.replace(*draw.choice(words))
+        words = ((b"False", b"True"), (b"<f4", b"<f8"), (b"|u1", b"|S1"), (b"(2, 3)", b"(3, 2)"))
+        made = contents.replace(*draw.choice(words))
+        return made.replace(
+            b"\n", b" " * (len(contents) - len(made)) + b"\n", 1
+        )  # its head ends so
     place = draw.randrange(len(contents) + 1)
     some = bytes(draw.choices(b"\0\1<>|fiuS12(),: ab'{}", k=draw.randrange(4)))
     return contents[:place] + some + contents[place + draw.randrange(4) :]

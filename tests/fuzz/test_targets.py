@@ -110,6 +110,15 @@ def test_unknown_target_is_named() -> None:
     assert "no target 'nonsense'" in done.stdout
 
 
+def test_product_is_imported_by_the_targets_alone() -> None:
+    """What is imported before them, the fuzzer does not follow."""
+    program = (
+        "import sys, tests.fuzz.targets; print([one for one in sys.modules if 'modelwave' in one])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_docs_name_every_target() -> None:
     told = (ROOT / "docs" / "testing.md").read_text()
     assert [name for name in TARGETS if f"| {name} |" not in told] == []

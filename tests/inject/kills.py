@@ -22,7 +22,7 @@ BAD_SHARE = REVERT_SHARE = 0.2  # of the orders
 # once the update goes on.
 EARLY_SHARE = 0.25
 LEAST_SECONDS = 0.04  # as long as an update takes on a machine that does nothing else
-SPANS = 1.5  # a kill comes within so many times what the last update took
+SPANS = 1.1  # a kill comes within so many times what the last update took
 WORN = f"reset {MAX_TRIES} times"
 
 
@@ -103,12 +103,11 @@ class Storm:
 
     async def _undisturbed(self) -> None:
         """A life until the present order is over."""
-        clock = asyncio.get_running_loop().time
-        born = clock()
+        born = time.time()
         async with self._life() as life:
             await self._until(life, self.ear.begun(self._ordered.seq))
             await self._over(life)
-            self._whole = clock() - born
+            self._whole = self.device.written_at() - born
             life.send(signal.SIGTERM)
             await first_of("its end", life.code)
         self._blame(*problems_of(life))

@@ -4,6 +4,7 @@ It is not read while its CONNECT is judged, and while a controller that it sends
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Protocol
 
 from modelwave_controller.broker import limits, packets
@@ -59,7 +60,8 @@ class Connection(Pipe):
         self._broker = broker
         self._place: Place | None = None
         self._served = False
-        self._held_back: set[Connection] = set()
+        self._held_back: dict[Connection, int] = {}  # until so many bytes wait for this one
+        self._ahead = 0  # bytes that it sent since the controller became busy
         self._silence_seconds: float | None = None
         self._turns = 0  # since the moment
         self._turns_since = 0.0
@@ -152,10 +154,18 @@ class Connection(Pipe):
             behind = self._broker.take_in(message, retain=found.retain)
             # A controller is not held: its acknowledgements are what another one waits for.
             if behind is not None and not self.session.controller:
-                behind.hold_back(self)
+                self._wait_for(behind, message.size)
         if found.qos:
             kind = packets.PUBACK if found.qos == 1 else packets.PUBREC
             self.send(packets.acknowledgement(kind, found.packet_id))
+
+    def _wait_for(self, controller: "Connection", size: int) -> None:
+        queued = controller.session.queued_bytes
+        self._ahead = self._ahead + size if queued > limits.BUSY_BYTES else 0
+        if queued > limits.CROWDED_BYTES:
+            controller.hold_back(self, limits.CROWDED_BYTES // 2)
+        elif self._ahead > limits.AHEAD_BYTES:
+            controller.hold_back(self, limits.BUSY_BYTES // 2)
 
     def _is_new(self, packet_id: int) -> bool:
         """Notes a message at QoS 2; its sender may repeat it until it releases the id."""
@@ -203,18 +213,22 @@ class Connection(Pipe):
         if self.session.has_more:
             self.wake()
 
-    def hold_back(self, sender: "Connection") -> None:
-        """Lets the sender wait until this client has caught up."""
-        self._held_back.add(sender)
+    def hold_back(self, sender: "Connection", until_bytes: int) -> None:
+        """Lets the sender wait until no more than that waits for this client."""
+        self._held_back[sender] = until_bytes
         sender.hold(CROWDED)
 
     def _caught_up(self) -> None:
-        if self._held_back and self.session.queued_bytes <= limits.CROWDED_BYTES // 2:
-            self._let_go()
+        if self._held_back:
+            queued = self.session.queued_bytes
+            self._release(one for one, until in self._held_back.items() if queued <= until)
 
     def _let_go(self) -> None:
-        waiting, self._held_back = self._held_back, set()
-        for sender in waiting:
+        self._release(self._held_back)
+
+    def _release(self, senders: "Iterable[Connection]") -> None:
+        for sender in list(senders):
+            del self._held_back[sender]
             sender.release(CROWDED)
 
     def waits_for_turn(self) -> None:

@@ -154,8 +154,8 @@ class EmbeddedBroker:
         return self._admission.may_publish(session.user, topic)
 
     def take_in(self, message: Message, *, retain: bool) -> Connection | None:
-        """Retains a message if it says so, and passes it on to its subscribers. Returns a
-        controller that is behind, if there is one: the sender has to wait for it."""
+        """Retains a message if it says so, and passes it on to its subscribers. Returns the
+        controller among them for which most waits: the sender may have to wait for it."""
         if retain:
             self.retained.keep(message)
         return self.pass_on(message)
@@ -175,7 +175,9 @@ class EmbeddedBroker:
                 log.warning(said, session.client_id, session.queued_bytes)
                 self.part(connection)
                 connection.end()
-            elif session.controller and session.queued_bytes > limits.CROWDED_BYTES:
+            elif session.controller and (
+                behind is None or session.queued_bytes > behind.session.queued_bytes
+            ):
                 behind = connection
         return behind
 
