@@ -8,9 +8,9 @@ _JSON_READERS = ("modelwave_shared.strict_json", "modelwave_controller.trust.qui
 _USED = "the controller's JSON reader; what is taken is written, read again and used"
 
 
-def _document(kind: str) -> Target:
+def _document(kind: str, article: str = "a") -> Target:
     place = f"documents.{kind}"
-    return Target(kind, f"the payload of a {kind}", _USED, place, 4096, JSON, _JSON_READERS)
+    return Target(kind, f"the payload of {article} {kind}", _USED, place, 4096, JSON, _JSON_READERS)
 
 
 _ROWS = (
@@ -31,7 +31,7 @@ _ROWS = (
     ),
     _document("root"),
     _document("manifest"),
-    _document("order"),
+    _document("order", "an"),
     _document("heartbeat"),
     Target(
         "report",
