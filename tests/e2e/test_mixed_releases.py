@@ -13,8 +13,8 @@ from modelwave_controller.demo.story import JUDGED_PLAN
 from modelwave_shared import checkout, words
 from tests.e2e.conftest import DIGITS, House
 from tests.e2e.other_programs import Prefixed, Program
-from tests.e2e.test_boards import BOARD, BOARD_PROGRAM, PATH, start_board
-from tests.frozen.kept import Release, releases
+from tests.e2e.test_boards import BOARD, BOARD_PROGRAM, start_board
+from tests.frozen.kept import Release, board_archive, releases, unpacked_board
 
 KEPT = pytest.mark.parametrize("release", releases(), ids=lambda release: release.name)
 HOSTS = [Device(f"pi-{n:02}", HOST, daemon=n == 1) for n in range(1, 13)]
@@ -109,14 +109,13 @@ def _said(release: Release, folder: Path) -> str:
 def test_agents_of_a_release_under_the_present_controller(
     house: House, tmp_path: Path, release: Release
 ) -> None:
-    program = Program(release.unpack(tmp_path / "release"))
+    unpacked = release.unpack(tmp_path / "release")
     board = release.unpack_board(tmp_path / "board")
+    program = unpacked / "modelwave_controller/digits_board/main.py"
     site = Site(house)
     site.start_controller(None)
-    site.start_agents(
-        program.prefix, [board, program.sources[0] / "modelwave_controller/digits_board"]
-    )
-    assert site.agents() == {_said(release, program.sources[0])}
+    site.start_agents(Program(unpacked).prefix, [board, program.parent], program)
+    assert site.agents() == {_said(release, unpacked)}
     site.goes_through_a_judged_rollout_and_a_revert()
 
 
@@ -124,8 +123,9 @@ def test_agents_of_a_release_under_the_present_controller(
 def test_present_agents_under_the_controller_of_a_release(
     house: House, tmp_path: Path, release: Release
 ) -> None:
+    board = unpacked_board(board_archive(), tmp_path / "board")
     site = Site(house)
     site.start_controller(Program(release.unpack(tmp_path / "release")))
-    site.start_agents([], PATH, BOARD_PROGRAM)
+    site.start_agents([], [board, BOARD_PROGRAM.parent], BOARD_PROGRAM)
     assert site.agents() == {f"{words.PROGRAM} {checkout.described()}"}
     site.goes_through_a_judged_rollout_and_a_revert()

@@ -1,12 +1,14 @@
 """What is kept of each release from 1.0 on, in tests/data/releases/VERSION (make.py): the wheels of
 agent and controller, the agent for boards, and the inventory of what others build on."""
 
+import io
 import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelwave_controller.boards import package
 from tests.frozen.inventory import OPTIONAL, REQUIRED, Inventory
 
 FOLDER = Path(__file__).parents[1] / "data/releases"
@@ -38,9 +40,23 @@ class Release:
         return folder
 
     def unpack_board(self, folder: Path) -> Path:
-        """Unpacks its agent for boards into `folder`, as an installation does into /lib."""
-        zipfile.ZipFile(self.folder / BOARD).extractall(folder)
-        return folder
+        return unpacked_board((self.folder / BOARD).read_bytes(), folder)
+
+
+def board_archive() -> bytes:
+    """The modules that a board imports, of the present program."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, content in sorted(package.build().items()):
+            if name.endswith(".mpy"):
+                archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return made.getvalue()
+
+
+def unpacked_board(archive: bytes, folder: Path) -> Path:
+    """Unpacks it into `folder`, as an installation does into /lib."""
+    zipfile.ZipFile(io.BytesIO(archive)).extractall(folder)
+    return folder
 
 
 def releases() -> list[Release]:

@@ -39,7 +39,7 @@ MAX_QUEUED_FOR_A_CONTROLLER = 64 * 1024 * 1024
 CROWDED_BYTES = 32 * 1024 * 1024
 # When so much waits for one, a device that has sent so much since then is not read until half of it
 # is gone: what others say would come behind all of that.
-BUSY_BYTES, AHEAD_BYTES = 1024 * 1024, 64 * 1024
+BUSY_BYTES, AHEAD_BYTES = 128 * 1024, 32 * 1024
 # A message that waits costs these bytes besides its topic and payload.
 MESSAGE_BYTES = 200
 # A client that does not read the bytes waiting for it within this time is disconnected.
