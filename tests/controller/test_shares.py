@@ -268,7 +268,7 @@ def test_two_that_store_at_once_keep_the_counters_right(
 
             def store_all(writer: Writer) -> None:
                 while batch := writer.inbox.take(3, 0):
-                    writer._store(writer._read(batch, world.now))
+                    writer._store(writer._read(batch, world.now), [])
 
             threads = [threading.Thread(target=store_all, args=(w,)) for w in writers]
             for thread in threads:
