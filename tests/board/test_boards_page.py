@@ -93,7 +93,7 @@ class BoardAgent:
 
 
 def block(name, language):
-    return re.search(rf"<!-- {name}: .* -->\n```{language}\n(.*?)```", PAGE, re.S)[1]
+    return re.search(rf"<!-- {name}: [^\n]* -->\n```{language}\n(.*?)```", PAGE, re.S)[1]
 
 
 def hurried(text):

@@ -38,7 +38,7 @@ ENROLLED = {
 def board(folder):
     """main.py of the page, whose flash is `folder`."""
     (folder / "enrolled.json").write_text(json.dumps(ENROLLED))
-    text = re.search(r"<!-- main.py: .* -->\n```python\n(.*?)```", PAGE, re.S)[1]
+    text = re.search(r"<!-- main.py: [^\n]* -->\n```python\n(.*?)```", PAGE, re.S)[1]
     text = text.replace('"/enrolled.json"', f'"{folder}/enrolled.json", "{folder}/root.json"')
     places = f'folder="{folder}/modelwave", root="{folder}/root.json"'
     text = hurried(text).replace("feed=", places + ", feed=")
