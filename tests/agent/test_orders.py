@@ -302,6 +302,11 @@ def test_nothing_of_an_order_is_proven_before_its_two_lines_are_and_all_is_after
     assert all(check.proven for check in checks.CHECKS if check.passing)
 
 
+def test_what_a_newer_root_the_clock_or_free_memory_changes_is_judged_again_later():
+    passing = [check.name for check in checks.CHECKS if check.passing]
+    assert passing == ["root", "time", "minimum", "fit"]
+
+
 def test_order_that_is_under_way_is_asked_again_who_signed_it_and_for_whom():
     asked = [check.name for check in checks.CHECKS if check.resumed]
     again = ("manifest", "minimum")  # a newer root may say something else of both
