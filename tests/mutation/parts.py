@@ -20,7 +20,14 @@ def _in(folder: str, *names: str) -> tuple[str, ...]:
 PARTS = {
     "machine": Part(
         _in(AGENT, "machine"),
-        _in("tests/agent", "test_machine", "test_faults", "test_shadow", "test_undecided"),
+        _in(
+            "tests/agent",
+            "test_machine",
+            "test_faults",
+            "test_orders",
+            "test_shadow",
+            "test_undecided",
+        ),
     ),
     "checks": Part(_in(AGENT, "checks"), _in("tests/agent", "test_orders")),
     "decide": Part(
