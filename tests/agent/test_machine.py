@@ -122,6 +122,30 @@ def test_first_order_of_an_epoch_ends_all_bans_and_the_next_ones_end_none():
         assert machine.step(banned, event, DETAIL)[0]["blacklist"] == ["m1"]
 
 
+def test_order_ends_the_ban_of_its_own_release_if_it_says_so_and_no_other():
+    banned = {**record("idle"), "blacklist": ["m1", "m2"]}
+    for event in ("running", "held", "accepted"):
+        assert machine.step(banned, event, DETAIL)[0]["blacklist"] == ["m1", "m2"]
+        lifts = {**DETAIL, "lift_ban": True}
+        assert machine.step(banned, event, lifts)[0]["blacklist"] == ["m1"]
+
+
+def test_older_model_serves_in_place_of_a_damaged_one_where_nothing_is_on_its_way():
+    for state, events in machine.TABLE.items():
+        if "damaged" in events:
+            for confirmed in (True, False):
+                before = record(state)
+                before["banks"][1]["confirmed"] = confirmed
+                new, _ = machine.step(before, "damaged", DETAIL)
+                assert new["banks"][0] is None
+                assert new["live"] == (1 if state == "idle" and confirmed else 0)
+
+
+def test_a_try_that_was_never_counted_is_not_given_back():
+    for event in ("stopped", "unproven"):
+        assert machine.step(record("trial"), event, DETAIL)[0]["tries"] == 0
+
+
 def test_whatever_stopped_goes_on_when_the_order_comes_again():
     for state in STATES:
         if state != "idle":
