@@ -75,9 +75,13 @@ def install(file: Path, folder: Path) -> None:
         unpack(file, folder, site_of(folder))
         os.sync()  # thousands of files, which a power cut may still take
         marker.write_text(digest)
-    with open(marker, "rb") as written:  # maybe by a process that was killed then
-        sync(written)
-    sync_name(str(marker))
+    try:
+        with open(marker, "rb") as written:  # maybe by a process that was killed then
+            sync(written)
+        sync_name(str(marker))
+    except OSError:
+        marker.unlink(missing_ok=True)  # what a sync has lost stays lost, whatever is synced later
+        raise
 
 
 def ask(folder: Path, wanted: str, config: Path | None) -> None:
