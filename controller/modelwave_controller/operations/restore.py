@@ -275,7 +275,10 @@ def _move_files(stage: Path, path: Path, manifest: Manifest) -> list[str]:
         if not os.path.lexists(place):
             _make_folders(path, place.parent)
             _move(source, place)
-        elif not place.is_file() or not filecmp.cmp(source, place, shallow=False):
+        elif place.is_file() and filecmp.cmp(source, place, shallow=False):
+            disk.sync_file(place)  # a restore that was killed may have put it there
+            disk.sync_folder(place.parent)
+        else:
             kept.append(entry.name)
     return kept
 
