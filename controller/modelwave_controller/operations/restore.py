@@ -201,6 +201,8 @@ def _unpack(file: BinaryIO, manifest: Manifest, stage: Path, tell: Tell) -> None
     try:
         fleet = Home(stage).config.fleet
     except (OperatorError, TrustError) as error:
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None  # of this disk, not of the backup
         raise Damaged(str(error)) from error
     if fleet != manifest.fleet:
         raise Damaged(f"its root.json is for fleet {fleet}, its manifest for {manifest.fleet}")
