@@ -48,6 +48,7 @@ PLACES = {
     "journal.read name": ("first", 1),
     "journal.write": ("update", 0),
     "restore._move": ("restore apart", 0),
+    "restore._move_files": ("restore apart", 1),
     "restore._move 2": ("restore", 0),
     "restore._unpack": ("restore", 0),
     "wheelhouses.pack": ("bundle", 0),

@@ -278,8 +278,7 @@ def _move_files(stage: Path, path: Path, manifest: Manifest) -> list[str]:
             _make_folders(path, place.parent)
             _move(source, place)
         elif place.is_file() and filecmp.cmp(source, place, shallow=False):
-            disk.sync_file(place)  # a restore that was killed may have put it there
-            disk.sync_folder(place.parent)
+            disk.sync_folder(place.parent)  # a restore that was killed may have put it there
         else:
             kept.append(entry.name)
     return kept
