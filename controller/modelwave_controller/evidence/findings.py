@@ -174,11 +174,13 @@ def _of(baseline: FrozenBaseline) -> Frozen:
 
 
 def _heard(seen: Seen) -> Heard:
-    silent, controls = (
-        seen.silent.intersection(seen.canaries),
-        seen.silent.intersection(seen.controls),
+    canaries, controls, silent = seen.canaries, seen.controls, seen.silent
+    return Heard(
+        len(silent.intersection(canaries)),
+        len(canaries),
+        len(silent.intersection(controls)),
+        len(controls),
     )
-    return Heard(len(silent), len(seen.canaries), len(controls), len(seen.controls))
 
 
 def _finding(gate: PlannedGate, target: str, verdict: Verdict) -> Finding:

@@ -6,9 +6,9 @@ process that proves it and the one that runs it in shadow all use the same class
 settings, so they compute the same outputs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from modelwave_agent.host.runtimes.specs import TensorSpec
 from modelwave_agent.ports import ProofError
@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     import numpy
 
     Arrays = Mapping[str, "numpy.ndarray[Any, Any]"]
+
+
+Answer = TypeVar("Answer")
+
+
+def surely(ask: Callable[[], Answer]) -> Answer:
+    """Returns what a runtime answers. What it says once may be an error of the disk, or that no
+    descriptor is left, which it tells like a fault of the model. So it is asked again, and what it
+    says twice is one. Raises ProofError."""
+    try:
+        return ask()
+    except ProofError:
+        return ask()
 
 
 @dataclass(frozen=True)
@@ -60,13 +73,8 @@ class HostRuntime:
         raise NotImplementedError
 
     def load_surely(self, path: str, loading: "Mapping[str, Any]" = {}) -> None:  # noqa: B006
-        """The same, where a failure has consequences. What a runtime says once may be an error of
-        the disk, or that no descriptor is left, which it tells like a fault of the model. So it is
-        asked again, and what it says twice is one."""
-        try:
-            self.load(path, loading)
-        except ProofError:
-            self.load(path, loading)
+        """The same, where a failure has consequences."""
+        surely(lambda: self.load(path, loading))
 
     def run(self, inputs: "Arrays") -> "dict[str, numpy.ndarray[Any, Any]]":
         """Runs the model. `inputs`: an array for each of `self.inputs`, by name. Returns an array

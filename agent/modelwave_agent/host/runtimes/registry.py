@@ -5,11 +5,11 @@ sklearn-json = "trees.runtime:TreesRuntime"      # format = a subclass of HostRu
 """
 
 import contextlib
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import distributions
 
-from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
+from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings, surely
 from modelwave_agent.ports import ProofError
 from modelwave_agent.record import said
 from modelwave_shared import fields
@@ -74,16 +74,9 @@ def installed(settings: RuntimeSettings) -> list[HostRuntime]:
     found, problems = [], []
     for format_ in formats():
         try:
-            found.append(_made_surely(format_, settings))
+            found.append(surely(partial(make, format_, settings)))
         except ProofError as error:
             problems.append(str(error))
     if not found:
         raise ProofError("; ".join(problems))
     return found
-
-
-def _made_surely(format_: str, settings: RuntimeSettings) -> HostRuntime:
-    try:
-        return make(format_, settings)
-    except ProofError:
-        return make(format_, settings)

@@ -42,6 +42,12 @@ from modelwave_shared.agent_releases import AGENT
 WRONG_SETTINGS = 2  # exit code of an agent
 OF_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 PAUSE_SECONDS = (1, 5, 15, 60)  # before an agent is started again that has ended by itself
+# What settings of any content raise; the last two a number without end, and tables that are nested
+# too deep.
+UNUSABLE = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError),
+    *(OverflowError, RecursionError),
+)
 
 _PIECE_BYTES = 4096
 _PIPE_BYTES = 65536  # capacity of a pipe (pipe(7))
@@ -246,9 +252,7 @@ def settings(config: Path) -> tuple[Path, Limits]:
         if not all(0 < seconds < math.inf for seconds in limits):
             limits = Limits()
         return config.parent / found["state"], limits
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return config.parent / "no-state", Limits()
-    except (OverflowError, RecursionError):  # a number without end, tables that are nested too deep
+    except UNUSABLE:
         return config.parent / "no-state", Limits()
 
 
