@@ -70,18 +70,28 @@ LEAVES = [
 ]
 
 
+@pytest.fixture
+def home(
+    made: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """An operator's home, which the commands use."""
+    shutil.copytree(made, tmp_path / "home")
+    monkeypatch.setenv("MODELWAVE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: " ".join(leaf.words))
 def test_no_file_that_a_command_reads_makes_it_crash(
     leaf: Leaf,
-    made: Path,  # noqa: F811
+    home: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    shutil.copytree(made, tmp_path / "home")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MODELWAVE_HOME", str(tmp_path / "home"))
-    before = files(tmp_path / "home")
+    before = files(home)
     call = runner(capsys)
     for at, (name, data) in enumerate(CONTENTS.items()):
         (tmp_path / "given").write_bytes(data)
@@ -94,7 +104,7 @@ def test_no_file_that_a_command_reads_makes_it_crash(
             assert err.splitlines()[-1].startswith("modelwave: "), (where, err[:300])
             assert not set(out + err) & set("\x1b\r\0"), where
             assert len(err) < 2000, where
-    assert files(tmp_path / "home") == before
+    assert files(home) == before
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -137,17 +147,11 @@ READERS: dict[str, Callable[[Path], list[object]]] = {
 
 @pytest.mark.parametrize("reader", READERS)
 def test_an_envelope_that_is_none_is_refused_by_the_command(
-    reader: str,
-    made: Path,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    reader: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each envelope that a device is given, in the place of a file of the operator's."""
-    shutil.copytree(made, tmp_path / "home")
-    (tmp_path / "home" / "root.json").write_bytes(signing.root_envelope())
-    monkeypatch.setenv("MODELWAVE_HOME", str(tmp_path / "home"))
-    before = files(tmp_path / "home")
+    (home / "root.json").write_bytes(signing.root_envelope())
+    before = files(home)
     (tmp_path / "bundle").mkdir()
     call: Run = runner(capsys)
     for name, line in list(LINES.items())[:: 1 if IS_LONG else 3]:
@@ -157,7 +161,7 @@ def test_an_envelope_that_is_none_is_refused_by_the_command(
         assert err.startswith("modelwave: "), (name, err)
         assert not set(out + err) & set("\x1b\r\0"), name
         assert "verified" not in out, name
-    assert files(tmp_path / "home") == before
+    assert files(home) == before
 
 
 def agent_settings(folder: Path, text: str) -> None:

@@ -6,24 +6,10 @@ import io
 from modelwave_agent.intake import TooLong
 from modelwave_agent.patch import CHUNK_BYTES, BadDelta, Patch
 from tests.core.helpers import refused
+from tests.core.intakes import Taken
 
 OLD = bytes(range(256)) * 5
 PLUS, MINUS, OTHER, COPY, FRESH, ADD, MOVE = 0, 0x40, 0x80, 0xC0, 0xC1, 0xC2, 0xC3
-
-
-class Taken:
-    """An Intake in memory."""
-
-    def __init__(self, wanted):
-        self.wanted = wanted
-        self.offset = 0
-        self.data = b""
-
-    def write(self, data):
-        if self.offset + len(data) > self.wanted:
-            raise TooLong("more than the %d bytes signed" % self.wanted)
-        self.data += bytes(data)
-        self.offset += len(data)
 
 
 def number(value):

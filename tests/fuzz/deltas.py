@@ -16,23 +16,11 @@ from modelwave_agent.host.patcher import CHUNK_BYTES, Inflated
 from modelwave_agent.intake import TooLong
 from modelwave_agent.patch import BadDelta, Patch
 from modelwave_shared.limits import MAX_BYTES
+from tests.core.intakes import Taken
 from tests.fuzz.judging import require_plain, run
 
 OLD = bytes(range(256)) * 3
 LONGEST = 4096  # bytes of the new file
-
-
-class _Taken:
-    """An Intake in memory."""
-
-    def __init__(self, wanted: int) -> None:
-        self.wanted, self.offset, self.data = wanted, 0, bytearray()
-
-    def write(self, data: Any) -> None:
-        if self.offset + len(data) > self.wanted:
-            raise TooLong(f"more than the {self.wanted} bytes signed")
-        self.data += data
-        self.offset += len(data)
 
 
 async def _breathe() -> None: ...
@@ -54,7 +42,7 @@ def steps(data: bytes) -> bool:
 
 
 def _made(data: bytes, size: int, add: Any, chunk: int, inflate: bool = False) -> bytes | None:
-    taken = _Taken(size)
+    taken = Taken(size)
     source: Any = Inflated(io.BytesIO(data)) if inflate else io.BytesIO(data)
     try:
         run(Patch(source, io.BytesIO(OLD), taken, _breathe, add, chunk).run())  # type: ignore[arg-type]
@@ -136,7 +124,7 @@ def bsdiffs(data: bytes) -> bool:
     end = _HEAD.size + count % 32 * _ROW.size
     rows = list(_ROW.iter_unpack(data[_HEAD.size : end].ljust(end - _HEAD.size, b"\0")))
     delta = _packed(size, rows, data[end:])
-    taken = _Taken(size)
+    taken = Taken(size)
     try:
         run(bsdiff.patch(io.BytesIO(delta), io.BytesIO(OLD), taken, _breathe))  # type: ignore[arg-type]
     except (BadDelta, TooLong) as error:

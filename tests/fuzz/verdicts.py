@@ -16,7 +16,7 @@ sys.path[:0] = [ROOT, ROOT + "/shared", ROOT + "/agent"]
 
 from modelwave_agent.intake import TooLong  # noqa: E402
 from modelwave_agent.patch import BadDelta, Patch  # noqa: E402
-from modelwave_shared import (  # noqa: E402  # noqa: E402
+from modelwave_shared import (  # noqa: E402
     blocks,
     documents,
     dsse,
@@ -27,24 +27,10 @@ from modelwave_shared import (  # noqa: E402  # noqa: E402
     strict_json,
 )
 from modelwave_shared.golden import Header  # noqa: E402
+from tests.core.intakes import Taken  # noqa: E402
 
 OLD = bytes(range(256)) * 3
 LONGEST = 4096
-
-
-class Taken:
-    """An Intake in memory."""
-
-    def __init__(self, wanted):
-        self.wanted = wanted
-        self.offset = 0
-        self.data = b""
-
-    def write(self, data):
-        if self.offset + len(data) > self.wanted:
-            raise TooLong("")
-        self.data += bytes(data)
-        self.offset += len(data)
 
 
 async def breathe():
