@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from test_service import known, running, statuses
 
 from modelwave_controller.broker import EmbeddedBroker, EmbeddedBrokerSettings
 from modelwave_controller.load import observing, tally
+from modelwave_controller.load.connection import Client, Connection
 from modelwave_controller.load.device import Behaviour, SimulatedDevice
 from modelwave_controller.load.fleet import Fleet
 from modelwave_controller.load.observing import Observing
@@ -265,12 +266,16 @@ def test_simulated_fleet_takes_a_release_and_leaves_nothing_at_the_broker(tmp_pa
             assert retained(port, "presence", "+") == {}
 
 
-class Watched(Fleet):
-    """`seen` is set when all gateways are down."""
+class Seen(Fleet):
+    """`seen` is set at the moment at which it is to be looked at."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.seen = asyncio.Event()
+
+
+class Down(Seen):
+    """When all gateways are down."""
 
     def _goes_down(self, *arguments: Any) -> None:
         super()._goes_down(*arguments)
@@ -278,28 +283,61 @@ class Watched(Fleet):
             self.seen.set()
 
 
-def test_devices_go_with_their_gateway_and_nothing_of_them_is_left() -> None:
+class LetIn(Seen):
+    """When all gateways are down, each as soon as a device of it has been let in."""
+
+    async def _stood(self, connection: Client, ready: asyncio.Event) -> bool:
+        stood = await super()._stood(connection, ready)
+        if isinstance(connection, Connection):
+            self._gateways[connection.device.via].is_up.clear()
+            if not any(one.is_up.is_set() for one in self._gateways.values()):
+                self.seen.set()
+        return stood
+
+
+class Reporting(Seen):
+    """When a device reports for the first time, and the broker has not answered."""
+
+    async def _stood(self, connection: Client, ready: asyncio.Event) -> bool:
+        if isinstance(connection, Connection):
+            connection._steps = map(self._sees, connection._steps)
+        return await super()._stood(connection, ready)
+
+    def _sees(self, step: Callable[[], None]) -> Callable[[], None]:
+        if step.__name__ == "report":
+            self.seen.set()
+        return step
+
+
+@pytest.mark.parametrize(
+    ("kind", "turns"), [(Down, (0.2, 3600.0)), (LetIn, (0.0, 0.0)), (Reporting, (0.0, 0.0))]
+)
+def test_nothing_is_left_of_a_fleet_however_far_its_devices_have_come(
+    kind: type[Seen], turns: tuple[float, float]
+) -> None:
     with hosted(lambda: EmbeddedBroker(EmbeddedBrokerSettings())) as host:
-        work = replace(WORK, host="127.0.0.1", port=host.port, gateways=2, turns=(0.2, 3600.0))
-        asyncio.run(until_some_are_down(replace(work, report_seconds=900)))
+        work = replace(WORK, host="127.0.0.1", port=host.port, gateways=2, turns=turns)
+        asyncio.run(until_seen(replace(work, report_seconds=900), kind))
         assert retained(host.port, "reported", "+") == {}
         assert retained(host.port, "presence", "+") == {}
 
 
-def are_offline(port: int, names: list[str]) -> bool:
+def nobody_is_online(port: int, names: list[str]) -> bool:
     found = retained(port, "presence", "+")
-    return all(found.get(topics.presence(FLEET, name)) == b"offline" for name in names)
+    return all(found.get(topics.presence(FLEET, name)) != b"online" for name in names)
 
 
-async def until_some_are_down(work: Work) -> None:
-    fleet = fleet_of(work, Watched)
+async def until_seen(work: Work, kind: type[Seen]) -> None:
+    fleet = fleet_of(work, kind)
     running = asyncio.create_task(fleet.run(devices_of(work, SimulatedDevice), gateways_of(work)))
     await fleet.seen.wait()
-    await asyncio.to_thread(poll, lambda: are_offline(work.port, [*fleet._away]))
+    if kind is not Reporting:
+        away = [*fleet._away]
+        await asyncio.to_thread(poll, lambda: nobody_is_online(work.port, away))
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
-    assert (fleet.tally.gateways_down, fleet.tally.connected) == (2, 0)
+    assert fleet.tally.connected == 0
 
 
 @pytest.mark.e2e

@@ -42,7 +42,7 @@ class Client(asyncio.Protocol):
     ) -> None:
         self.is_ready = False
         self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._one = one
+        self.one = one
         self._user = user
         self._ready = ready
         self._steps = iter(self.steps())
@@ -55,7 +55,7 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        user, one = self._user, self._one
+        user, one = self._user, self.one
         transport.write(
             packets.connect(
                 one.name,
@@ -85,6 +85,10 @@ class Client(asyncio.Protocol):
 
     # What the fleet calls.
 
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self.over.done()
+
     def ping(self) -> None:
         if self._transport:
             self._transport.write(packets.PING)
@@ -92,7 +96,7 @@ class Client(asyncio.Protocol):
     def clear(self, others: Iterable[str] = ()) -> None:
         """Clears what the broker retains of it and on these topics, and says good-bye. The
         connection is over when the broker has closed it."""
-        for topic in (*self._one.retained, *others):
+        for topic in (*self.one.retained, *others):
             self._publish(topic, b"")
         if self._transport:
             self._transport.write(bytes((mqtt.DISCONNECT << 4, 0)))
@@ -126,7 +130,7 @@ class Client(asyncio.Protocol):
             next(self._steps)()
 
     def _say_online(self) -> None:
-        self._publish(self._one.presence, _ONLINE)
+        self._publish(self.one.presence, _ONLINE)
 
     def _begin(self) -> None:
         self.is_ready = True

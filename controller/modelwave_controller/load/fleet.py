@@ -58,7 +58,8 @@ class Fleet:
         self._connections: dict[str, Connection] = {}
         self._gateways: dict[str, SimulatedGateway] = {}
         self._standing: dict[str, Client] = {}  # of gateways
-        self._away: dict[str, tuple[str, ...]] = {}  # topics of who is down, or behind who is
+        self._opening: set[Client] = set()  # the broker may have heard of these
+        self._away: dict[str, tuple[str, ...]] = {}  # topics of who has tried, and does not stand
         self._connecting = asyncio.Semaphore(CONNECTING)
         self._verified: dict[bytes, tuple[dict[str, Any], dict[str, Any]] | None] = {}
         self._chance = random.Random()
@@ -108,10 +109,11 @@ class Fleet:
             if await self._stood(client, ready):
                 gateway.is_up.set()
                 self._standing[gateway.name] = client
-                self._away.pop(gateway.name, None)
+                del self._away[gateway.name]
                 begun = time.monotonic()
                 await asyncio.wait({client.over}, timeout=None if lasts == inf else lasts)
                 del self._standing[gateway.name]
+                self._away[gateway.name] = gateway.retained
                 lasts -= time.monotonic() - begun
             if lasts > 0:
                 await asyncio.sleep(self._about(RECONNECT_SECONDS[0]))
@@ -125,11 +127,9 @@ class Fleet:
         gateway.is_up.clear()
         self.tally.gateways_down += 1
         client.abort("the gateway goes down")
-        self._away[gateway.name] = gateway.retained
         for connection in [*self._connections.values()]:
             if connection.device.via == gateway.name:
                 connection.abort("its gateway goes down")
-                self._away[connection.device.name] = connection.device.retained
 
     async def _connected(self, device: SimulatedDevice) -> Connection | None:
         """Connects, and waits until the device has reported or the connection is over."""
@@ -154,6 +154,8 @@ class Fleet:
         place = self.place
         source = (place.source, 0) if place.source else None
         async with self._connecting:
+            self._away[connection.one.name] = connection.one.retained
+            self._opening.add(connection)
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await self._loop.create_connection(
@@ -164,7 +166,7 @@ class Fleet:
             except (OSError, TimeoutError) as error:
                 self.tally.problem = str(error) or "the broker does not answer in time"
                 connection.abort(self.tally.problem)
-                return False
+            self._opening.remove(connection)  # not so if this task is cancelled
         if connection.over.done():
             self.tally.problem = connection.over.result()
         return not connection.over.done()
@@ -174,12 +176,13 @@ class Fleet:
         self.tally.most_connected = max(self.tally.most_connected, self.tally.connected)
         self.tally.reports += 1
         self._connections[connection.device.name] = connection
-        self._away.pop(connection.device.name, None)
+        del self._away[connection.device.name]
         connection.over.add_done_callback(partial(self._lost, connection))
         self._loop.call_later(self._about(self.report_seconds), self._report_again, connection)
 
     def _lost(self, connection: Connection, _over: "asyncio.Future[str]") -> None:
         del self._connections[connection.device.name]
+        self._away[connection.device.name] = connection.device.retained
         self.tally.connected -= 1
         self.tally.lost += not self._leaves
 
@@ -267,7 +270,8 @@ class Fleet:
             client = Client(self._gateways[name], self.place.user, ready.set)
             if await self._stood(client, ready):
                 self._standing[name] = client
-        standing = [*self._connections.values(), *self._standing.values()]
+        opening = [one for one in self._opening if one.is_open]
+        standing = [*self._connections.values(), *self._standing.values(), *opening]
         others = [topic for its in self._away.values() for topic in its]
         for connection in standing:
             connection.clear(others)
