@@ -115,7 +115,8 @@ class Driver:
                 # Only a hash that differs is damage. Until it was read nothing is served.
                 problem = "bank %s cannot be read: %s" % (NAMES[bank], error)
                 self.report.trouble("bank", problem)
-                return None
+                self.fault = problem
+                return ("unproven", {}) if record["state"] == "trial" else None
             self.report.trouble("bank", "")
             told = self.ports.unusable(bank)  # once, and of this bank: not of the one after it
             problem = problem or told

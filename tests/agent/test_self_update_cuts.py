@@ -2,12 +2,13 @@
 machine and the ports are the real ones, processes and environments are simulated."""
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from modelwave_agent import root_store
+from modelwave_agent import download, root_store
 from modelwave_agent.banks import NAMES
 from modelwave_agent.host.self_update import choice
 from modelwave_agent.host.self_update.choice import OWN, Failures, Start, next_start
@@ -242,6 +243,25 @@ def test_three_power_cuts_on_trial_end_the_update_and_do_not_ban_it(tmp_path):
     assert "reset 3 times" in world.last_report()["reason"]
     assert world.durable()["blacklist"] == []
     assert world.faults == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_bank_that_cannot_be_read_on_trial_is_no_fault_of_the_new_agent(
+    tmp_path, monkeypatch, times
+):
+    world = prepared(tmp_path / "w", [OLD], GOOD)
+    left, right = [times], download.hash_file
+
+    async def fails(path, digest, breathe):
+        if world.runs[-1].on_trial and left[0]:
+            left[0] -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        await right(path, digest, breathe)
+
+    monkeypatch.setattr(download, "hash_file", fails)
+    play(world, "healthy", [])
+    assert world.faults == []
+    assert left == [0]
 
 
 @pytest.mark.slow

@@ -85,11 +85,22 @@ class Scene:
 
     def check_end(self, world: Device) -> None:
         state = world.last_report()
+        if _has_no_flash(world, state):
+            return
         if (state["outcome"], state["release"]) != self.ends:
             world.fault(f"ended as {state['outcome']} {state['release']}: {state['reason']}")
         record = world.durable()
         if set(record["blacklist"]) != self.banned_at_end:
             world.fault(f"{len(record['blacklist'])} bans at the end")
+
+
+def _has_no_flash(world: Device, state: dict[str, Any]) -> bool:
+    """Whether the order was refused for want of flash on a disk that has none, and banned nothing
+    new: that is a true end."""
+    if not world.disk.is_hopeless or state["outcome"] != REJECTED:
+        return False
+    is_true = state["reason"].startswith("fit: flash: ") and state["reason"].endswith(" has 0)")
+    return is_true and set(world.durable()["blacklist"]) == world.notes.banned
 
 
 @cache
