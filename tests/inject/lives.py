@@ -8,6 +8,7 @@ call on. It answers with the life's pid, and with its exit code when it has ende
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import itertools
 import json
@@ -22,6 +23,7 @@ from tests.inject.calls import KILL, Point
 from tests.inject.tracing import Log, traced
 
 ROOT = Path(__file__).resolve().parents[2]
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 SECONDS = 60  # for what takes a second: a life that takes longer hangs
 
 
@@ -146,6 +148,7 @@ async def forked(module: str, *arguments: str) -> AsyncIterator[Forker]:
 
 def fork_lives(run: Callable[[list[str]], int]) -> None:
     """`run(arguments)` is a life, and returns its exit code."""
+    _end_with_parent()
     gc.freeze()  # else the first collection of each life copies everything
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
     pid = 0
@@ -166,6 +169,7 @@ def _live(run: Callable[[list[str]], int], said: str, arguments: list[str]) -> N
     """Never returns."""
     code = 1
     try:
+        _end_with_parent()
         into = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
         for number in (1, 2):
             os.dup2(into, number)
@@ -177,3 +181,8 @@ def _live(run: Callable[[list[str]], int], said: str, arguments: list[str]) -> N
         sys.excepthook(*sys.exc_info())
     sys.stderr.flush()
     os._exit(code)
+
+
+def _end_with_parent() -> None:
+    """Has the kernel end this process when the one that started it has gone, in whatever way."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
