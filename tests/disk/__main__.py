@@ -14,6 +14,7 @@ from tests.disk.device import LOOP
 from tests.disk.every import HISTORY, LARGE, NAMES, begun
 from tests.disk.mounted import patched
 from tests.disk.sweep import Count
+from tests.ending import end_at_sigterm
 
 PAIRED = 12  # histories at random with second cuts
 
@@ -64,4 +65,5 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    end_at_sigterm()
     sys.exit(main())
