@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Iterable
 
+from tests.ending import end_at_sigterm, was_sigterm
+
 # {sweep: the module that runs it}; each ends with a line of what it did (docs/testing.md).
 SWEEPS = {
     "disk": "tests.disk",
@@ -53,6 +55,8 @@ def _run(module: str) -> tuple[int, str]:
         try:
             last = _passed_on(running.stdout)
         except KeyboardInterrupt:
+            if was_sigterm():
+                running.terminate()
             _passed_on(running.stdout)  # what it says of its end
             raise
     return running.returncode, f"{last} ({(time.monotonic() - begun) / 60:.0f} min)"
@@ -68,4 +72,5 @@ def _passed_on(lines: Iterable[str]) -> str:
 
 
 if __name__ == "__main__":
+    end_at_sigterm()
     sys.exit(main())

@@ -138,15 +138,28 @@ def _settle(file: "IO[bytes]") -> None:
 
 
 def _create(path: str, size: int) -> None:
+    """Makes the file anew. One that something has cut short behind a whole record is made longer
+    only: that record may be the newest one."""
+    kept = _kept(path, size)
     try:
-        with open(path, "wb") as file:
-            for _ in range(size // _PIECE_BYTES):
-                file.write(bytes(_PIECE_BYTES))
+        with open(path, "ab" if kept else "wb") as file:
+            for start in range(kept, size, _PIECE_BYTES):
+                file.write(bytes(min(_PIECE_BYTES, size - start)))
             sync(file)
         sync_name(path)
     except OSError:
-        _remove(path)  # else it would be taken for one that is on the medium
+        if not kept:
+            _remove(path)  # else it would be taken for one that is on the medium
         raise
+
+
+def _kept(path: str, limit: int) -> int:
+    """Returns the file's length if it holds a whole record, 0 if not. Raises OSError."""
+    length = file_length(path)
+    if not length:
+        return 0
+    with open(path, "rb") as file:
+        return length if _read(file, limit) else 0
 
 
 def _remove(path: str) -> None:

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from modelwave_agent.banks import Banks
+from modelwave_agent.banks import DELTA, Banks
 from modelwave_shared.words import FILE_ROLES
 
 BLOCK, FREE, RESERVED = 4096, 100, 8
@@ -32,11 +32,24 @@ def test_what_the_bank_holds_already_counts_as_room(folder):
 
 def test_a_cleared_bank_holds_no_file_and_the_other_bank_all_of_its_own(tmp_path):
     for bank in "ab":
-        for role in FILE_ROLES:
+        for role in (*FILE_ROLES, DELTA):
             (tmp_path / f"{bank}.{role}").write_bytes(b"x")
     Banks(str(tmp_path)).clear(1)
     left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == sorted(f"a.{role}" for role in FILE_ROLES)
+    assert left == sorted(f"a.{role}" for role in (*FILE_ROLES, DELTA))
+
+
+def test_file_that_cannot_be_removed_is_told(tmp_path, monkeypatch):
+    """Else the next download would be appended to it."""
+    (tmp_path / "a.model").write_bytes(b"x")
+
+    def remove(path):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "remove", remove)
+    with pytest.raises(OSError, match="Read-only"):
+        Banks(str(tmp_path)).clear(0)
+    Banks(str(tmp_path)).clear(1)  # there is nothing
 
 
 def test_a_limit_holds_and_a_full_medium_has_no_room(folder, monkeypatch):

@@ -360,6 +360,46 @@ def test_tries_end_when_the_order_expires(world, monkeypatch, owner, name, error
     assert world.last_report()["release"] == 1
 
 
+def test_work_does_not_go_on_after_a_pause_in_which_its_order_has_expired(world, monkeypatch):
+    """Else a model would come on trial of which the operator thinks that its time is over."""
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    calls = fails(monkeypatch, fakes.FakeFetcher, "fetch", 1, NO_SERVER)
+    sleep = fakes.FakeClock.sleep
+
+    async def into_the_night(clock, seconds):
+        await sleep(clock, seconds)
+        if len(calls) == 1:
+            world.wall = signing.EXPIRES
+
+    monkeypatch.setattr(fakes.FakeClock, "sleep", into_the_night)
+    assert asyncio.run(live(world, settled(world, 2)))
+    assert (world.last_report()["outcome"], world.last_report()["release"]) == ("FAILED", 1)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("problem", ["no GPU", RuntimeError("no GPU")])
+def test_program_that_cannot_load_the_new_model_rolls_it_back(world, monkeypatch, problem):
+    """Its health may say nothing of that."""
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    serve = fakes.FakeHooks.serve
+
+    async def only_the_first(hooks, live):
+        await serve(hooks, live)
+        if live.release == 1:
+            return ""
+        if isinstance(problem, Exception):
+            raise problem
+        return problem
+
+    monkeypatch.setattr(fakes.FakeHooks, "serve", only_the_first)
+    assert asyncio.run(live(world, settled(world, 2)))
+    state = world.last_report()
+    assert (state["outcome"], state["release"]) == ("ROLLED_BACK", 1)
+    assert "no GPU" in state["reason"]
+    assert world.durable()["blacklist"] == [TWO.digest]
+    assert world.served[-1] == 1
+
+
 def test_order_that_an_older_agent_gave_up_is_taken_again(world):
     """It wrote FAILED into its journal and never looked at the order again."""
     world.retained[TOPIC] = signing.order(TWO, 2)

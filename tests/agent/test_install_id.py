@@ -115,6 +115,30 @@ def test_next_reset_s_documents_come_after_those_of_one_that_was_not_counted(tmp
     assert told == sorted(set(told))
 
 
+def test_documents_of_a_device_without_clock_come_in_order_while_it_is_not_counted(
+    tmp_path, monkeypatch
+):
+    """It tries to count the reset each minute."""
+
+    def fails(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    world, told = World(tmp_path), []
+    world.wall = None
+    world.boot()
+    with monkeypatch.context() as failing:
+        failing.setattr(journals.Journal, "write", fails)
+        numbering = world.boot()[0].numbering
+        for _ in range(3):
+            told.append(numbering.numbered())
+            numbering.count_boot()
+    for _ in range(2):
+        numbering.count_boot()
+        told.append(numbering.numbered())
+    numbers = [(one["boot"], one["n"]) for one in told]
+    assert numbers == sorted(set(numbers))
+
+
 def test_device_without_a_source_of_randomness_tells_no_id(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "urandom")
     agent, _ = World(tmp_path).boot()

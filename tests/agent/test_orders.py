@@ -15,7 +15,7 @@ from modelwave_agent.types import Enrolment
 from modelwave_shared import dsse, words
 from modelwave_shared.limits import MAX_EPOCH, MAX_NAME, MAX_SEQ, MAX_TEXT, MAX_TIME
 from tests import signing
-from tests.agent.fakes import DEVICE, TOPIC, FakeJournal, World, live
+from tests.agent.fakes import DEVICE, TOPIC, FakeClock, FakeJournal, World, live
 from tests.signing import ORDER_KEY, RELEASE_KEY, STRANGER
 
 OLD = signing.Release(1, b"old model " * 250)
@@ -659,6 +659,53 @@ def test_newer_order_that_is_refused_for_good_ends_the_waiting_for_an_older_one(
         return world.reports and "target" in model(world)["reason"] and update.inbox.later is None
 
     assert asyncio.run(live(world, done))
+
+
+def test_what_a_stranger_sends_does_not_end_the_waiting_for_an_order(world):
+    """The broker does not send the order again: it would wait for the next connection."""
+    world.ram = 999
+    world.retained[TOPIC] = signing.order(NEW, 6)
+    forged, refused = signing.order(NEW, 7, key=STRANGER), []
+
+    def done(update):
+        if update.inbox.later and not refused:
+            world.deliver(TOPIC, forged)
+            refused.append(len(update.inbox.judged))
+        if refused and len(update.inbox.judged) > refused[0]:
+            world.retained.clear()
+            world.ram = 100_000
+        return world.reports and model(world)["release"] == 2
+
+    assert asyncio.run(live(world, done))
+
+
+def test_order_is_judged_again_if_the_device_has_changed_meanwhile(world, monkeypatch):
+    """The release fails on trial while another order for it is verified, which takes a board
+    seconds: it is banned by then."""
+    world.retained[TOPIC] = signing.order(NEW, 6, trial=WAITS)
+    breathe, asked = FakeClock.breathe, []
+
+    async def slowly(clock):
+        await breathe(clock)
+        for _ in range(200):
+            if not asked or asked[0].record["state"] != "trial":
+                break
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(FakeClock, "breathe", slowly)
+
+    def done(update):
+        if update.record["state"] == "trial" and not asked:
+            asked.append(update)
+            world.deliver(TOPIC, signing.order(NEW, 7))
+        elif asked and update.turn.locked():
+            update.observe(2, 1, 1)
+        return world.reports and model(world)["seq"] == 7 and model(world)["outcome"]
+
+    assert asyncio.run(live(world, done))
+    assert model(world)["outcome"] == "REJECTED"
+    assert model(world)["reason"].startswith("blacklist")
+    assert world.durable()["blacklist"] == [NEW.digest]
 
 
 def test_fault_in_a_part_of_the_agent_ends_it(world, monkeypatch):

@@ -7,6 +7,8 @@ import asyncio
 
 import pytest
 
+from modelwave_agent.heartbeat import judge
+from modelwave_agent.record import new_record
 from modelwave_shared import topics
 from modelwave_shared.limits import (
     MAX_AHEAD_SECONDS,
@@ -16,7 +18,7 @@ from modelwave_shared.limits import (
     MAX_TIME_STEP_SECONDS,
 )
 from tests import signing
-from tests.agent.fakes import TOPIC, live, settled, world_with_live
+from tests.agent.fakes import DEVICE, TOPIC, live, settled, world_with_live
 
 ONE = signing.Release(1, b"first model " * 200)
 TWO = signing.Release(2, b"second model " * 200)
@@ -99,6 +101,25 @@ def test_what_one_order_can_do_to_the_time_ends_with_the_epoch(world, clock):
     honest = signing.order(TWO, 3, issued=now, expires=now + 3600)
     assert is_taken(world, honest, 3) == (clock == "synchronised")
     honest_is_taken_in_the_next_epoch(world)
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_one_heartbeat_moves_the_time_by_a_step_at_most_and_never_back(clock):
+    """It is signed by the same key as orders are."""
+    known = signing.ISSUED + 3600
+    behind, is_synchronised = CLOCKS[clock]
+    record = {**new_record(), "time": known}
+
+    def learnt(time):
+        heard, wall = signing.heartbeat("0" * 16, time=time), known + behind
+        return judge(heard, DEVICE, "0" * 16, [record], wall, is_synchronised)[1][0]
+
+    assert learnt(known - 3600) == known
+    if is_synchronised:
+        with pytest.raises(ValueError, match="seconds ahead"):
+            learnt(known + MAX_AHEAD_SECONDS)
+    else:
+        assert learnt(known + MAX_AHEAD_SECONDS) == known + MAX_TIME_STEP_SECONDS
 
 
 def test_clock_that_is_synchronised_later_heals_the_time(world):

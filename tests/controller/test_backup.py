@@ -1,5 +1,6 @@
 """A backup has all that a home needs but its keys, and only a whole one is restored."""
 
+import errno
 import hashlib
 import io
 import json
@@ -152,6 +153,29 @@ def test_database_and_settings_that_are_restored_are_their_owners_alone(copied: 
     put_back(new, copied, NOW)
     private = {new / DATABASE, new / "controller.toml"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+
+
+@pytest.mark.parametrize("is_apart", [False, True])
+def test_a_database_of_another_name_is_its_owners_alone_too(
+    copied: Path, is_apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on another disk, where it is copied."""
+    new, elsewhere = copied.parent / "new", copied.parent / "data" / "fleet.db"
+    for folder in (new, elsewhere.parent):
+        folder.mkdir()
+    (new / "controller.toml").write_text(
+        f'fleet = "{FLEET}"\n[database]\nurl = "sqlite:///{elsewhere}"\n'
+    )
+    rename = os.rename
+
+    def renamed(old: Path, place: Path) -> None:
+        if is_apart and Path(old).parent != elsewhere.parent == Path(place).parent:
+            raise OSError(errno.EXDEV, "another disk")
+        rename(old, place)
+
+    monkeypatch.setattr(os, "rename", renamed)
+    put_back(new, copied, NOW)
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o600
 
 
 def test_an_access_token_of_a_backup_lets_nobody_in_when_it_is_restored(

@@ -98,6 +98,9 @@ def test_installs_that_are_remembered_are_bounded() -> None:
     assert len(held.others) == MAX_OTHERS
     assert len(held.dump_others()) < 500
     assert installs.load(*held.current, held.dump_others()) == held
+    # Those that were replaced last: what is late is of them.
+    late = [judge(held, Heard(f"{number:016x}", 1, 1), 0)[0] for number in range(91, 99)]
+    assert late == [REPLACED, *[LATE] * MAX_OTHERS]
 
 
 # Interleavings: two devices with one id, of which each is started, reset, wiped, silent.

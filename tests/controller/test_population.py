@@ -9,7 +9,9 @@ from rollout_world import NO_RELEASE, TARGET, Device, World, newest, quick, seen
 
 from modelwave_controller.operations import preview, rollouts
 from modelwave_controller.operations.rollouts import Request
-from modelwave_controller.rollout.state import FINISHED, HELD
+from modelwave_controller.rollout.facts import newest_answers
+from modelwave_controller.rollout.numbers import Number
+from modelwave_controller.rollout.state import FINISHED, HELD, Answer, Wave
 from modelwave_controller.storage import forgetting, log
 from modelwave_shared.words import MANIFEST, ORDER, READS, WRITES
 
@@ -147,3 +149,23 @@ def test_an_old_agent_that_does_not_run_the_model_holds_nothing(
     world.start(1, quick(100))
     world.tick()
     assert len(newest(world).stages) == 1
+
+
+def test_a_release_that_is_refused_after_it_was_rolled_back_stays_rolled_back() -> None:
+    """The order for all that follows a rollout comes to all devices: one that has banned the
+    release refuses it. A gate that has seen a roll-back must not see less then."""
+
+    def answer(outcome: str, seq: int) -> Answer:
+        return Answer(outcome, "", Number(0, seq))
+
+    before = {"d1": answer("ROLLED_BACK", 1), "d2": answer("FAILED", 1)}
+    after = {name: answer("REJECTED", 2) for name in ("d1", "d2", "d3", "stranger")}
+    wave, later = Wave(0.0, [], before), Wave(1.0, [], after)
+    found = newest_answers(wave, ["d1", "d2", "d3"], later)
+    assert {name: one.outcome for name, one in found.items()} == {
+        "d1": "ROLLED_BACK",
+        "d2": "REJECTED",
+        "d3": "REJECTED",
+    }
+    again = Wave(1.0, [], {"d1": answer("SUCCEEDED", 3)})
+    assert newest_answers(wave, ["d1"], again)["d1"].outcome == "SUCCEEDED"

@@ -270,6 +270,22 @@ def test_window_sent_again_counts_once_now_and_after_it_was_folded(strict: Named
     assert strict.unproven()["d0"][1].startswith("a replay: a window sent again")
 
 
+def test_last_window_of_a_device_that_fell_silent_is_counted_once_too(strict: NamedWorld) -> None:
+    """Nothing newer came that would raise the floor above it."""
+    window = sealed("d0", strict.named[0].window(), topics.metrics)
+    strict.send(topics.metrics, "d0", window)
+    for _ in range(60):  # hours
+        strict.now += 3600
+        strict.tick()
+    strict.writer._folding._due = None
+    strict.writer._folding.step(0)
+    strict.writer._folding.step(100)
+    with strict.store.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(tables.windows)) == 0
+    strict.send(topics.metrics, "d0", window)
+    assert strict.inferences() == 100
+
+
 # Proofs are only shown.
 
 

@@ -237,3 +237,16 @@ def test_what_stands_of_many_looks_is_the_fail_else_the_pass_else_the_newest() -
         ("INCONCLUSIVE", "2"),
     ]
     assert course.standing([]) == []
+
+
+def test_a_look_without_windows_does_not_make_a_stage_pass_by_nothing() -> None:
+    """Its windows were late: what later looks have seen is judged."""
+    plan = judging(ACCURACY)
+    planned = course.planned_looks(plan, 0)
+    unseen = look(0, 0).model_copy(update={"observed": False})
+    rest = [look(0, n, finding("INCONCLUSIVE")) for n in range(1, len(planned))]
+    assert course.looked(plan, 0, [unseen, *rest[:-1]]) is None
+    found = course.looked(plan, 0, [unseen, *rest])
+    assert found is not None
+    assert found.verdict == "INCONCLUSIVE"
+    assert course.looked(plan, 0, [unseen]) == ("PASS", course.NOTHING)

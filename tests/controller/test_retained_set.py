@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from modelwave_controller.operations import rollouts
 from modelwave_controller.rollout import slot_sets
 from modelwave_controller.rollout.state import ABORTED, FINISHED, REVERTED
-from modelwave_controller.storage import log, tables
+from modelwave_controller.storage import forgetting, log, tables
 from modelwave_shared.limits import SLOTS
 from modelwave_shared.slots import slot
 
@@ -51,6 +51,52 @@ def play(world: World, outcome: str = "SUCCEEDED") -> None:
 def events(world: World) -> int:
     with world.store.read() as connection:
         return connection.scalar(select(func.count()).select_from(tables.events)) or 0
+
+
+def manifests(world: World) -> set[str]:
+    """Those that any order at the broker names, whomever it is for."""
+    query = select(tables.blobs.c.data).where(
+        tables.blobs.c.sha256.in_(
+            select(tables.outbox.c.blob).where(tables.outbox.c.topic.contains("/desired/"))
+        )
+    )
+    with world.store.read() as connection:
+        return {order_in(bytes(data))["manifest"] for data in connection.scalars(query)}
+
+
+def test_the_order_for_all_of_a_first_release_that_is_taken_back_goes(world: World) -> None:
+    """A device that joins later would take it."""
+    world.start(1, quick(100))
+    world.tick()
+    assert list(retained(world)) == ["all"]
+    world.answer("ROLLED_BACK", world.devices.values())
+    world.tick()
+    assert newest(world).status == REVERTED
+    assert retained(world) == {}
+
+
+@pytest.mark.parametrize("case", ["its own order", "no device any more"])
+def test_of_a_release_that_is_taken_back_no_order_is_left(world: World, case: str) -> None:
+    """A device that is replaced later has no floor yet, and would take it."""
+    world.start(1, quick(100))
+    play(world)
+    number = world.start(2, quick(50, 100))
+    world.tick()
+    bad = world.release(2)[TARGET].digest
+    asked = [d for d in world.devices.values() if (world.ordered(d) or {})["manifest"] == bad]
+    one = asked[0]
+    if case == "its own order":
+        world.answer("FAILED", [one])
+        rollouts.retry(world.store, str(number), [one.name], [], "", world.now)
+        world.tick()
+        assert (world.ordered(one) or {})["device"] == one.name
+    else:
+        with world.store.write() as connection:
+            forgetting.forget(connection, one.name)
+    world.answer("ROLLED_BACK", asked[1:])
+    world.tick()
+    assert newest(world).back is not None
+    assert manifests(world) == {world.release(1)[TARGET].digest}
 
 
 def test_an_open_stage_is_retained_for_slots_with_devices_only(world: World) -> None:

@@ -16,10 +16,21 @@ from shadow_fleet import SHADOW_WINDOWS, ShadowFleet, shadowing
 from modelwave_controller.cli import view
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import rollouts
-from modelwave_controller.rollout.events import Expected
-from modelwave_controller.rollout.state import ABORTED, FINISHED, HELD, REVERTED, RUNNING, Rollout
+from modelwave_controller.rollout import wanted
+from modelwave_controller.rollout.events import Expected, Release
+from modelwave_controller.rollout.state import (
+    ABORTED,
+    FINISHED,
+    HELD,
+    REVERTED,
+    RUNNING,
+    Rollout,
+    State,
+    Wanted,
+)
 from modelwave_controller.storage import floors
 from modelwave_controller.storage.answers import NO_SHADOW
+from modelwave_shared.limits import SLOTS
 
 AGREES = "agreement >= 0.9"
 
@@ -273,3 +284,13 @@ def test_a_dry_run_and_lint_show_the_shadow_stage(world: World, run: Run, tmp_pa
     assert "stage 1 (5 % in shadow), soak 75m" in out
     assert "judged: agreement >= expected - 0.02" in out
     assert "it holds where nothing was compared" in out
+
+
+def test_shadow_orders_are_not_put_together_to_one_by_which_the_release_answers() -> None:
+    release = Release(release=2, version="v2", manifest="m", envelope="e")
+    slots = {slot: Wanted(1 + slot % 2, 1, release) for slot in range(SLOTS)}
+    state = State()
+    state.desired["digits", TARGET] = slots
+    assert [(one.model, one.target) for one in wanted.settled(state)] == [("digits", TARGET)]
+    slots[500] = Wanted(3, 1, release, shadow=True)
+    assert list(wanted.settled(state)) == []

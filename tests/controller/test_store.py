@@ -230,3 +230,19 @@ def test_large_counters_and_long_texts_fit_both_databases(store: Store) -> None:
         connection.execute(insert(tables.bad_messages), [row])
     with store.read() as connection:
         assert connection.execute(select(tables.bad_messages)).one()._asdict() == row
+
+
+def test_a_device_s_own_order_is_waited_for_as_that_of_a_slot(store: Store) -> None:
+    """The soak and the deadline of a stage of named devices begin when the broker has it."""
+    start = "modelwave/1/meadow/desired"
+    others = (f"{start}/device/d1/faces", f"{start}/rp2040/faces/1", f"{start}/esp32/digits/1")
+    put(store, b"x", *others)
+    with store.read() as connection:
+        assert not outbox.any_left(connection, "meadow", "rp2040", "digits")
+    for topic in (f"{start}/device/d1/digits", f"{start}/rp2040/digits/1"):
+        put(store, b"x", topic)
+        with store.read() as connection:
+            assert outbox.any_left(connection, "meadow", "rp2040", "digits")
+        mark(store, (topic, 1))
+        with store.read() as connection:
+            assert not outbox.any_left(connection, "meadow", "rp2040", "digits")

@@ -323,6 +323,18 @@ def test_lost_documents_leave_the_others_alone(shared: Store, gone: set[int]) ->
 # Reading by time.
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_the_times_of_a_window_s_documents_the_earlier_one_holds(
+    store: Store, first: int
+) -> None:
+    """A broker that holds back a part of a window does not move it to a later look."""
+    came = (NOW, NOW + 500)
+    for n, now in ((1, came[first]), (2, came[1 - first])):
+        take(store, [document(n, window=1)], now)
+    (found,) = stored(store)
+    assert (found.start, found.end) == (NOW - WINDOW_SECONDS, NOW)
+
+
 def test_windows_are_read_by_their_end_in_the_order_of_time(store: Store) -> None:
     for n in (3, 1, 2):
         take(store, [document(n, age_seconds=900 * (3 - n))])

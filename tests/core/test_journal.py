@@ -88,6 +88,22 @@ def test_files_never_change_their_length_and_a_record_too_long_is_refused():
     clean_up()
 
 
+def test_file_that_was_cut_short_behind_its_record_keeps_it():
+    """A repair of the file system may do that, and an agent with longer journals finds it so."""
+    for limit in (MAX_JOURNAL_BYTES, 2 * MAX_JOURNAL_BYTES):
+        journal = fresh()
+        for number in (1, 2, 3):
+            journal.write({"n": number})
+        for path in journal.paths:
+            put(path, contents(path)[: MAX_JOURNAL_BYTES // 2 - 1])
+        again = Journal(FOLDER, "j", limit)
+        assert [len(contents(path)) for path in again.paths] == [limit] * 2
+        assert again.read() == {"n": 3}
+        again.write({"n": 4})
+        assert Journal(FOLDER, "j", limit).read() == {"n": 4}
+        clean_up()
+
+
 def test_file_whose_making_was_cut_is_made_anew():
     """It would grow with a later write, and a longer file may find no room."""
     journal = fresh()

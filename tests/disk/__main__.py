@@ -8,12 +8,14 @@ A scene may also be a history at random, such as "history 17".
 """
 
 import argparse
+import re
 import sys
 
 from tests.disk.device import LOOP
 from tests.disk.every import HISTORY, LARGE, NAMES, begun
 from tests.disk.mounted import patched
 from tests.disk.sweep import Count
+from tests.ending import end_at_sigterm
 
 PAIRED = 12  # histories at random with second cuts
 
@@ -60,8 +62,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--errors", type=int, default=1, help="of every N-th error of the disk")
     parser.add_argument("--histories", type=int, default=150, help="scenes at random")
     parser.add_argument("scenes", nargs="*", metavar="SCENE", help="all, unless some are named")
-    return parser.parse_args()
+    given = parser.parse_args()
+    for name in given.scenes:
+        if name not in NAMES and not re.fullmatch(f"{HISTORY}[0-9]+", name):
+            parser.error(f"{name}: no such scene; there are {', '.join(NAMES)}, {HISTORY}N")
+    return given
 
 
 if __name__ == "__main__":
+    end_at_sigterm()
     sys.exit(main())

@@ -29,6 +29,7 @@ from tests import new_databases
 from tests.disk import calls, left
 from tests.disk.ledger import digest
 from tests.disk.medium import Disk, Moment, State, applied
+from tests.ending import INTERRUPTED, end_at_sigterm
 from tests.heal.fleet import memory
 
 MOST = 20  # cuts at each moment
@@ -163,7 +164,7 @@ def main() -> int:
     parser.add_argument("--step", type=int, default=1, help="every N-th moment")
     parser.add_argument("--seed", type=int, default=0, help="that draws the cuts")
     given = parser.parse_args()
-    count = Count()
+    count, is_ended = Count(), False
     with tempfile.TemporaryDirectory(prefix="modelwave-sqlite-", dir=memory()) as name:
         try:
             recording = Recording(Path(name))
@@ -171,11 +172,13 @@ def main() -> int:
             sweep(cuts, recording.digests, count)
         except KeyboardInterrupt:
             print("ended by Ctrl-C")
+            is_ended = True
     for fault, where in count.faults.items():
         print(f"    {fault}: {where}")
     print(f"SQLite on the disk that forgets: {count.line()}")
-    return int(count.bad > 0)
+    return INTERRUPTED if is_ended else int(count.bad > 0)
 
 
 if __name__ == "__main__":
+    end_at_sigterm()
     sys.exit(main())

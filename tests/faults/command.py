@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import SimpleQueue
 
+from tests.ending import INTERRUPTED
 from tests.faults import entries, tree
 from tests.faults.entries import Fault
 from tests.faults.judging import Result, Runner, python_paths
 
-INTERRUPTED = 130  # as a shell says it of a program that Ctrl-C ended
 Tell = Callable[[str], None]
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ending import INTERRUPTED
 from tests.faults import command, entries
 from tests.faults.entries import Fault
 from tests.faults.judging import Result, Runner
@@ -117,7 +118,7 @@ def test_ctrl_c_tells_what_was_done(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "run", run)
-    assert command.main([]) == command.INTERRUPTED
+    assert command.main([]) == INTERRUPTED
     said = capsys.readouterr().out.splitlines()[-1]
     assert said == "faults: 1 of 1 caught, 0 bad; ended by Ctrl-C"
 

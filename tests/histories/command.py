@@ -8,13 +8,16 @@ AT is the point at which the service is killed, MORE how many points after that 
 """
 
 import argparse
+import contextlib
 import logging
 import multiprocessing
+import re
 import signal
 from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
+from tests.ending import INTERRUPTED
 from tests.histories.broker import Troubles
 from tests.histories.courses import COURSES
 from tests.histories.fleet import start
@@ -23,6 +26,8 @@ from tests.histories.points import Ended, Kill, end_all, play
 SEEDS = 3
 PARTS = 8  # of the histories of a course and seed
 MOST_MORE = 150  # points between two kills
+NOT_PLAYED = 2  # exit code
+_HISTORY = re.compile(r"(?P<course>\w+):(?P<seed>\d+):(?P<at>\d+)\+(?P<more>\d+)", re.ASCII)
 SHOWN = 5  # bad ends that are printed whole
 CALM = {
     "messages in their order": Troubles(permutes=False),
@@ -68,10 +73,17 @@ def main() -> int:
     parser.add_argument("--play", metavar="HISTORY", help="one history, as it was printed")
     parser.add_argument("courses", nargs="*", metavar="COURSE", help=", ".join(COURSES))
     given = parser.parse_args()
+    if unknown := [course for course in given.courses if course not in COURSES]:
+        parser.error(f"{', '.join(unknown)}: no such course; there are {', '.join(COURSES)}")
+    if min(given.seeds, given.step) < 1:
+        parser.error("--seeds and --step: at least 1")
     logging.disable(logging.CRITICAL)
     if given.play:
-        return _play_one(given.play)
-    count = Count()
+        history = _HISTORY.fullmatch(given.play)
+        if history is None or history["course"] not in COURSES:
+            parser.error(f"--play: give COURSE:SEED:AT+MORE, of the courses {', '.join(COURSES)}")
+        return _play_one(history)
+    count, is_ended = Count(), False
     try:
         for course in given.courses or COURSES:
             for seed in range(given.seeds):
@@ -84,8 +96,9 @@ def main() -> int:
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would disturb the end
         print("ended by Ctrl-C")
+        is_ended = True
     print(f"histories: {count.line()}")
-    return int(count.bad > 0)
+    return INTERRUPTED if is_ended else int(count.bad > 0)
 
 
 def _played(course: str, seed: int, step: int, processes: int | None) -> Iterator[list[Ended]]:
@@ -121,19 +134,32 @@ def still_bad(course: str, seed: int, kill: Kill) -> list[str]:
     """Returns with which simpler histories the end is bad too."""
     simpler = {"one kill": (kill._replace(more=0), Troubles())}
     simpler |= {name: (kill, troubles) for name, troubles in CALM.items()}
-    return [name for name, (one, calm) in simpler.items() if played(course, seed, one, calm)]
+    found = []
+    for name, (one, calm) in simpler.items():
+        with contextlib.suppress(ValueError):  # it has fewer points
+            found += [name] if played(course, seed, one, calm) else []
+    return found
 
 
 def played(course: str, seed: int, kill: Kill, troubles: Troubles) -> list[str]:
-    """Plays one history; returns what is wrong at its end."""
+    """Plays one history; returns what is wrong at its end. Raises ValueError if it has no such
+    point."""
     ends: list[Ended] = []
-    play(course, seed, lambda n: [kill.more] if n == kill.at else [], ends.append, troubles)
-    return [problem for end in ends if end.kill == kill for problem in end.problems]
+    points = play(
+        course, seed, lambda n: [kill.more] if n == kill.at else [], ends.append, troubles
+    )
+    its = [end for end in ends if end.kill == kill]
+    if not its:
+        raise ValueError(f"it has {points} points, and was not killed at {kill.at}")
+    return its[0].problems
 
 
-def _play_one(text: str) -> int:
-    course, seed, kill = text.split(":")
-    at, more = kill.split("+")
-    problems = played(course, int(seed), Kill(int(at), int(more)), Troubles())
+def _play_one(history: re.Match[str]) -> int:
+    kill = Kill(int(history["at"]), int(history["more"]))
+    try:
+        problems = played(history["course"], int(history["seed"]), kill, Troubles())
+    except ValueError as error:
+        print(error)
+        return NOT_PLAYED
     print("\n".join(problems) or "its end is that of the model")
     return int(bool(problems))

@@ -4,6 +4,7 @@ MODELWAVE_LONG=1 plays one of seven, an ordinary run some."""
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -53,3 +54,33 @@ def test_a_history_is_played_the_same_each_time() -> None:
     assert (points, [end.problems for end in found]) == (again, [[], [], []])
     assert found[0].kills == 2
     assert command.played("bad", 0, kill, Troubles()) == found[0].problems
+
+
+def test_a_point_that_a_history_does_not_have_is_no_good_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that was bad would seem mended where the program has fewer points than before."""
+
+    def without_the_point(*arguments: object) -> int:
+        told = arguments[3]
+        assert callable(told)
+        told(Ended(Kill(0, 0), "", 0, []))
+        return 70
+
+    monkeypatch.setattr(command, "play", without_the_point)
+    monkeypatch.setattr(sys, "argv", ["histories", "--play", "good:1:71+0"])
+    assert command.main() == command.NOT_PLAYED
+    assert capsys.readouterr().out == "it has 70 points, and was not killed at 71\n"
+    assert command.still_bad("good", 1, Kill(71, 3)) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nosuch"], ["--seeds", "0"], ["--step", "0"], ["--play", "good:1"]]
+)
+def test_what_plays_nothing_is_refused(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["histories", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        command.main()
+    assert "histories: error: " in capsys.readouterr().err

@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
+from tests.ending import INTERRUPTED
 from tests.inject import agent_scenes, kills, proof, service
 from tests.inject.agent_scenes import SCENES
 from tests.inject.calls import Point, points, spread
@@ -31,7 +32,6 @@ PARTS = ("agent", "proof", "service", "kills")
 POINTS, KILLS = 300, 10_000
 AT_ONCE = 2 * (os.cpu_count() or 1)
 TOLD_EACH = 500
-INTERRUPTED = 130  # as a shell says it of a program that Ctrl-C ended
 
 
 class Run:

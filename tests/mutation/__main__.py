@@ -5,10 +5,14 @@ with 1 if the score of a part is below 90 %, or a survivor is not explained (sur
 """
 
 import argparse
+import contextlib
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from unittest import mock
 
+from tests.ending import INTERRUPTED, end_at_sigterm
 from tests.mutation.covering import Covering, covering
 from tests.mutation.mutants import Mutant, mutants
 from tests.mutation.parts import PARTS, Part
@@ -51,17 +55,31 @@ def main() -> int:
     if stale := gone(explained()):
         sys.exit(f"survivors.toml: no line of {stale[0].path} is now: {stale[0].before}")
     prepare()
-    total, least = Count(), 100.0
+    total, least, is_ended = Count(), 100.0, False
     try:
-        for name in given.parts or PARTS:
-            count = _mutated(name, PARTS[name], given.workers, given.every)
-            print(f"{name}: {count.line()}", flush=True)
-            total.add(count)
-            least = min(least, count.score)
+        with _folder_of_all():
+            for name in given.parts or PARTS:
+                count = _mutated(name, PARTS[name], given.workers, given.every)
+                print(f"{name}: {count.line()}", flush=True)
+                total.add(count)
+                least = min(least, count.score)
     except KeyboardInterrupt:
         print("ended by Ctrl-C")
+        is_ended = True
     print(f"mutants: {total.line()}")
+    if is_ended:
+        return INTERRUPTED
     return int(least < LEAST_SCORE or total.killed + total.explained < total.mutants)
+
+
+@contextlib.contextmanager
+def _folder_of_all() -> Iterator[None]:
+    """A child that is killed leaves its folders, so they are all in this one."""
+    with (
+        tempfile.TemporaryDirectory(prefix="modelwave-mutants-") as folder,
+        mock.patch.object(tempfile, "tempdir", folder),
+    ):
+        yield
 
 
 def _mutated(name: str, part: Part, workers: int, every: int) -> Count:
@@ -95,4 +113,5 @@ def _shown(chosen: list[Mutant], known: Covering, workers: int) -> Iterator[tupl
 
 
 if __name__ == "__main__":
+    end_at_sigterm()
     sys.exit(main())

@@ -12,7 +12,7 @@ import coverage
 import pytest
 
 from tests.mutation.mutants import ROOT, Mutant
-from tests.mutation.running import fork, run_tests
+from tests.mutation.running import end, fork, run_tests
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,12 @@ def covering(paths: list[str], tests: list[str]) -> Covering:
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder, "lines.json")
         child = fork(lambda: _measure(paths, tests, found))
-        if os.waitpid(child, 0)[1]:
+        try:
+            code = os.waitpid(child, 0)[1]
+        except BaseException:
+            end(child)
+            raise
+        if code:
             raise ValueError(f"fails without a mutant: pytest {' '.join(tests)}")
         lines = json.loads(found.read_text())
     return Covering(lines, tests, time.monotonic() - begun)

@@ -60,8 +60,7 @@ def tested(
                 yield running.pop(child).mutant, code != 0
     finally:
         for child in running:
-            _kill(child)
-            os.waitpid(child, 0)
+            end(child)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
 
 
@@ -74,6 +73,11 @@ def _ended(running: dict[int, _Child]) -> list[tuple[int, int]]:
             _kill(child)
     found = [(child, os.waitpid(child, os.WNOHANG)) for child in running]
     return [(child, code) for child, (ended, code) in found if ended]
+
+
+def end(child: int) -> None:
+    _kill(child)
+    os.waitpid(child, 0)
 
 
 def _kill(child: int) -> None:
@@ -90,6 +94,7 @@ def fork(work: Callable[[], int]) -> int:
     code = 1
     try:
         os.setpgid(0, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as of any process in which tests run
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         code = work()
     finally:

@@ -291,15 +291,19 @@ def _make_folders(home: Path, folder: Path) -> None:
 
 
 def _move(source: Path, place: Path) -> None:
-    """Moves a file durably; to another disk by a copy that is renamed when it is complete."""
-    os.chmod(source, 0o600 if place.name in _PRIVATE else 0o644)
+    """Moves a file durably; to another disk by a copy that is renamed when it is complete. The
+    settings may give the database another name."""
+    mode = 0o600 if source.name in _PRIVATE else 0o644
+    os.chmod(source, mode)
     try:
         os.rename(source, place)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         near = place.with_name(f"{disk.PART}{place.name}")
+        near.touch(0o600)  # so that nobody else reads it while it is copied
         shutil.copyfile(source, near)
+        os.chmod(near, mode)
         disk.sync_file(near)
         os.rename(near, place)
     disk.sync_folder(place.parent)
