@@ -125,7 +125,6 @@ def tell(line: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if reason := why_not():
         tell(f"strace cannot trace here: {reason}")
         return 1
@@ -135,9 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asyncio.run(run.all())
             code = int(run.bad > 0)
         except KeyboardInterrupt:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_IGN)  # a second one would disturb the end
-            tell("ended by Ctrl-C, or SIGTERM")
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would disturb the end
+            tell("ended by Ctrl-C")
             code = INTERRUPTED
         tell(run.line())
     return code
