@@ -11,7 +11,7 @@ import argparse
 import sys
 
 from tests.disk.device import LOOP
-from tests.disk.every import HISTORY, LARGE, NAMES, begun
+from tests.disk.every import HISTORY, LARGE, NAMES, begun, is_scene
 from tests.disk.mounted import patched
 from tests.disk.sweep import Count
 
@@ -60,7 +60,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--errors", type=int, default=1, help="of every N-th error of the disk")
     parser.add_argument("--histories", type=int, default=150, help="scenes at random")
     parser.add_argument("scenes", nargs="*", metavar="SCENE", help="all, unless some are named")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if unknown := [name for name in given.scenes if not is_scene(name)]:
+        parser.error(f"{', '.join(unknown)}: no such scene; there are {', '.join(NAMES)}")
+    return given
 
 
 if __name__ == "__main__":

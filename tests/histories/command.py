@@ -68,6 +68,8 @@ def main() -> int:
     parser.add_argument("--play", metavar="HISTORY", help="one history, as it was printed")
     parser.add_argument("courses", nargs="*", metavar="COURSE", help=", ".join(COURSES))
     given = parser.parse_args()
+    if unknown := [name for name in given.courses if name not in COURSES]:
+        parser.error(f"{', '.join(unknown)}: no such course; there are {', '.join(COURSES)}")
     logging.disable(logging.CRITICAL)
     if given.play:
         return _play_one(given.play)
