@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable
 
+INTERRUPTED = 130  # as a shell says it of a program that Ctrl-C ended
 # {sweep: the module that runs it}; each ends with a line of what it did (docs/testing.md).
 SWEEPS = {
     "disk": "tests.disk",

@@ -1,13 +1,18 @@
 """Tests the command that runs all sweeps."""
 
 import importlib.util
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from tests import sweeps
+from tests.disk import sqlite
+from tests.histories import command as histories
+from tests.mutation import __main__ as mutation
 
 TOP = Path(__file__).parents[1]
 
@@ -46,3 +51,25 @@ def test_a_name_that_a_sweep_does_not_know_is_told_in_one_line(module: str, kind
     ran = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert f"nosuch: no such {kind}; there are " in ran.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("command", "begins"),
+    [(histories, "_played"), (sqlite, "Recording"), (mutation, "_mutated")],
+)
+def test_a_sweep_that_ctrl_c_ended_does_not_exit_as_one_that_found_nothing(
+    command: ModuleType,
+    begins: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, begins, interrupted)
+    monkeypatch.setattr(mutation, "prepare", lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["sweep"])
+    assert command.main() == sweeps.INTERRUPTED
+    first, _ = capsys.readouterr().out.splitlines()
+    assert first == "ended by Ctrl-C"

@@ -30,6 +30,7 @@ from tests.disk import calls, left
 from tests.disk.ledger import digest
 from tests.disk.medium import Disk, Moment, State, applied
 from tests.heal.fleet import memory
+from tests.sweeps import INTERRUPTED
 
 MOST = 20  # cuts at each moment
 TOLD = 1000  # states that are opened between two lines
@@ -163,7 +164,7 @@ def main() -> int:
     parser.add_argument("--step", type=int, default=1, help="every N-th moment")
     parser.add_argument("--seed", type=int, default=0, help="that draws the cuts")
     given = parser.parse_args()
-    count = Count()
+    count, is_ended = Count(), False
     with tempfile.TemporaryDirectory(prefix="modelwave-sqlite-", dir=memory()) as name:
         try:
             recording = Recording(Path(name))
@@ -171,10 +172,11 @@ def main() -> int:
             sweep(cuts, recording.digests, count)
         except KeyboardInterrupt:
             print("ended by Ctrl-C")
+            is_ended = True
     for fault, where in count.faults.items():
         print(f"    {fault}: {where}")
     print(f"SQLite on the disk that forgets: {count.line()}")
-    return int(count.bad > 0)
+    return INTERRUPTED if is_ended else int(count.bad > 0)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from tests.histories.broker import Troubles
 from tests.histories.courses import COURSES
 from tests.histories.fleet import start
 from tests.histories.points import Ended, Kill, end_all, play
+from tests.sweeps import INTERRUPTED
 
 SEEDS = 3
 PARTS = 8  # of the histories of a course and seed
@@ -73,7 +74,7 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     if given.play:
         return _play_one(given.play)
-    count = Count()
+    count, is_ended = Count(), False
     try:
         for course in given.courses or COURSES:
             for seed in range(given.seeds):
@@ -86,8 +87,9 @@ def main() -> int:
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would disturb the end
         print("ended by Ctrl-C")
+        is_ended = True
     print(f"histories: {count.line()}")
-    return int(count.bad > 0)
+    return INTERRUPTED if is_ended else int(count.bad > 0)
 
 
 def _played(course: str, seed: int, step: int, processes: int | None) -> Iterator[list[Ended]]:

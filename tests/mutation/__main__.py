@@ -14,6 +14,7 @@ from tests.mutation.mutants import Mutant, mutants
 from tests.mutation.parts import PARTS, Part
 from tests.mutation.running import prepare, tested
 from tests.mutation.survivors import explained, gone
+from tests.sweeps import INTERRUPTED
 
 LEAST_SCORE = 90
 SHOWN_EVERY = 100
@@ -51,7 +52,7 @@ def main() -> int:
     if stale := gone(explained()):
         sys.exit(f"survivors.toml: no line of {stale[0].path} is now: {stale[0].before}")
     prepare()
-    total, least = Count(), 100.0
+    total, least, is_ended = Count(), 100.0, False
     try:
         for name in given.parts or PARTS:
             count = _mutated(name, PARTS[name], given.workers, given.every)
@@ -60,7 +61,10 @@ def main() -> int:
             least = min(least, count.score)
     except KeyboardInterrupt:
         print("ended by Ctrl-C")
+        is_ended = True
     print(f"mutants: {total.line()}")
+    if is_ended:
+        return INTERRUPTED
     return int(least < LEAST_SCORE or total.killed + total.explained < total.mutants)
 
 
