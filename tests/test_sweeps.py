@@ -1,12 +1,15 @@
 """Tests the command that runs all sweeps."""
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests import sweeps
+
+TOP = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("module", sweeps.SWEEPS.values())
@@ -35,3 +38,11 @@ def test_it_ends_with_a_line_and_with_1_if_a_sweep_did(
     assert (scene, last) == ("a scene", f"one: 7 cases, {code} bad")
     assert summed == f"one        one: 7 cases, {code} bad (0 min)"
     assert line == f"sweeps: {1 - code} of 1 without a fault"
+
+
+@pytest.mark.parametrize(("module", "kind"), [("disk", "scene"), ("histories", "course")])
+def test_a_name_that_a_sweep_does_not_know_is_told_in_one_line(module: str, kind: str) -> None:
+    command = [sys.executable, "-m", f"tests.{module}", "nosuch"]
+    ran = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert f"nosuch: no such {kind}; there are " in ran.stderr.splitlines()[-1]

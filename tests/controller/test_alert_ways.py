@@ -253,6 +253,10 @@ def test_the_service_sends_in_its_own_thread_and_the_commands_show_and_try_it(
     assert SECRET not in caplog.text
 
 
+def test_a_home_without_alerts_says_what_to_add(run: Run) -> None:
+    assert "add [[alerts]] to controller.toml" in run("alert", "list").err
+
+
 def play(world: World, run: Run, receiver: Receiver) -> None:
     settings = world.home.path / "controller.toml"
     settings.write_text(

@@ -148,6 +148,20 @@ def test_who_is_enrolled_already_keeps_its_secrets_unless_they_are_renewed(
     )
 
 
+def test_without_the_secret_of_report_keys_nobody_is_enrolled_beside_others(
+    run: Run, home: Home, tmp_path: Path
+) -> None:
+    """As in a home that was restored: no backup has report.key."""
+    out = tmp_path / "out"
+    enrol(run, out, "pi-1", *HOST)
+    (home.path / report_keys.NAME).unlink()
+    words = ("report.key is missing", "1 device", "put it back", "--renew")
+    refused(run("device", "enrol", "pi-2", *HOST, "--out", out), *words)
+    assert not (home.path / report_keys.NAME).exists()
+    done = enrol(run, out, "pi-1", "pi-2", *HOST, "--renew")
+    assert (done["enrolled"], done["renewed"]) == (["pi-2"], ["pi-1"])
+
+
 def test_folder_that_is_there_for_somebody_else_is_not_touched(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     (out / "pi-2").mkdir(parents=True)

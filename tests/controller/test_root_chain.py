@@ -167,6 +167,7 @@ def test_root_with_too_few_signatures_is_not_published(home: Home, modelwave: Ru
     ("arguments", "words"),
     [
         (("revoke", "00000000"), ("KEYID", "no key 00000000")),
+        (("rotate", "ordr"), ("for 'ROLE': 'ordr' is not one of",)),
         (("rotate", "order"), ("nothing to change",)),
         (("rotate", "order", "--remove", "00000000"), ("--remove", "no order key")),
         (("rotate", "root", "--threshold", "4"), ("threshold of 4",)),

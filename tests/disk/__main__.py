@@ -8,11 +8,10 @@ A scene may also be a history at random, such as "history 17".
 """
 
 import argparse
-import re
 import sys
 
 from tests.disk.device import LOOP
-from tests.disk.every import HISTORY, LARGE, NAMES, begun
+from tests.disk.every import HISTORY, LARGE, NAMES, begun, is_scene
 from tests.disk.mounted import patched
 from tests.disk.sweep import Count
 from tests.ending import end_at_sigterm
@@ -63,9 +62,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--histories", type=int, default=150, help="scenes at random")
     parser.add_argument("scenes", nargs="*", metavar="SCENE", help="all, unless some are named")
     given = parser.parse_args()
-    for name in given.scenes:
-        if name not in NAMES and not re.fullmatch(f"{HISTORY}[0-9]+", name):
-            parser.error(f"{name}: no such scene; there are {', '.join(NAMES)}, {HISTORY}N")
+    if unknown := [name for name in given.scenes if not is_scene(name)]:
+        parser.error(f"{', '.join(unknown)}: no such scene; there are {', '.join(NAMES)}")
     return given
 
 

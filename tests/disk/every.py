@@ -21,6 +21,10 @@ LARGE = {"new home": 10, "restore": 10, "restore apart": 10, "device enrol": 10}
 LARGE |= dict.fromkeys(AGENT_SCENES, 4)
 
 
+def is_scene(name: str) -> bool:
+    return name in NAMES or (name.startswith(HISTORY) and name.removeprefix(HISTORY).isdecimal())
+
+
 def begun(name: str, count: Count, is_long: bool = False) -> tuple[Sweep, State, Any]:
     """Returns the sweep of a scene, which adds to `count`, the disk on which the scene begins, and
     the facts of before."""

@@ -23,8 +23,7 @@ Tell = Callable[[str], None]
 
 def main(arguments: Sequence[str] | None = None, of: Path = entries.TOP) -> int:
     options = _options(arguments)
-    faults = entries.read()
-    chosen = [one for one in faults if one.name.startswith(tuple(options.names or [""]))]
+    chosen = [one for one in entries.read() if one.name.startswith(tuple(options.names or [""]))]
     if options.list:
         print("\n".join(f"{one.name:40} {one.why}" for one in chosen))
         return 0
@@ -119,4 +118,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--all-tests", action="store_true")
     parser.add_argument("--workers", type=int, choices=(1, 2), default=1, help="side by side")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    known = [one.name for one in entries.read()]
+    if unknown := [
+        name for name in options.names if not any(one.startswith(name) for one in known)
+    ]:
+        parser.error(f"{', '.join(unknown)}: no fault's name begins so; --list prints them")
+    return options

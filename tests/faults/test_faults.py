@@ -123,6 +123,15 @@ def test_ctrl_c_tells_what_was_done(
     assert said == "faults: 1 of 1 caught, 0 bad; ended by Ctrl-C"
 
 
+def test_name_of_no_fault_is_refused_before_any_test_is_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["takes-s-above-l", "nosuch"])
+    assert ended.value.code == 2
+    assert "nosuch: no fault's name begins so; --list prints them" in capsys.readouterr().err
+
+
 def test_list_has_every_fault(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--list"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(FAULTS)

@@ -2,7 +2,7 @@
 agents at random moments, and ends with one line. Exits with 1 if something was bad.
 
     python -m tests.inject [agent|proof|service|kills …]                all, if none is named
-    python -m tests.inject agent --scene update --point write:3:EIO     one point again
+    python -m tests.inject agent --scene update --point write:1:EIO     one point again
 
 A point is the n-th of a system call in a thread, and what happens there: KILL or an error. --points
 says how many of a scene's points are taken, evenly chosen; 0 takes all.
@@ -148,7 +148,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--scene", action="append", choices=SCENES, help="of the agent")
-    parser.add_argument("--point", action="append", type=Point.read, help="such as write:3:EIO")
+    parser.add_argument("--point", action="append", type=Point.read, help="such as write:1:EIO")
     parser.add_argument("--points", type=int, default=POINTS, help="of each scene; 0: all")
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--seed", type=int, default=1, help="of the first device that is killed")

@@ -124,6 +124,7 @@ def run(arguments: Sequence[str]) -> int:
         # The message is empty if the help page was printed, for a command without arguments.
         if message := getattr(error, "format_message", str)():
             context = getattr(error, "ctx", None)
+            message = message.replace(": Value error, ", ": ")  # Typer's own words for a choice
             fail(f"{message} (see `{context.command_path if context else 'modelwave'} --help`)")
         return 2
     except BrokenPipeError:  # the reader of our output has ended, such as `head`

@@ -25,7 +25,8 @@ def list_alerts(ctx: typer.Context, as_json: JsonOption = False) -> None:
         print_json([asdict(one) for one in found])
         return
     if not found:
-        say("there is no alert: add [[alerts]] to controller.toml (docs/alerts.md)", stderr=True)
+        nothing = "there is no alert: add [[alerts]] to controller.toml (docs/alerts.md)"
+        say(safe(nothing), stderr=True)
         return
     now = time.time()
     columns = ("name", "on", "by", "cursor", "waiting", "last sent", "last error")

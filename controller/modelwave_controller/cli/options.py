@@ -160,7 +160,7 @@ def asker(file: Path | None, name: str, twice: bool = False) -> Callable[[], byt
     def ask() -> bytes:
         given = _passphrase(file, name, twice)
         if not given:
-            raise OperatorError(f"passphrase: empty; {name} needs one")
+            raise OperatorError(f"passphrase: empty; give one for {name}")
         return given
 
     return ask

@@ -74,6 +74,7 @@ def enrol(
         before = enrolled.of(connection, [one.device for one in wanted.devices])
     due = [one for one in wanted.devices if _is_due(before.get(one.device), one, wanted.renew)]
     if due:
+        _require_report_key(home, store, due)
         with _folder(wanted.out), disk.work_folder(wanted.out, "enrol") as work:
             with saying(NOTHING_WAS_DONE):
                 rows = _write(home, wanted, due, before, work, now, tell)
@@ -85,6 +86,24 @@ def enrol(
         unchanged=sorted({one.device for one in wanted.devices} - {one.device for one in due}),
         broker_folder=write_access(home, store),
     )
+
+
+def _require_report_key(home: Home, store: Transactions, due: Sequence[ToEnrol]) -> None:
+    """Raises OperatorError if the secret of report keys is away, as after a restore: with a new one
+    nothing that the other devices report would be proven."""
+    if report_keys.load(home.path) is not None:
+        return
+    with store.read() as connection:
+        rows = enrolled.every(connection)
+    names = {one.device for one in due}
+    kept = [row for row in rows if row.active and _has_secrets(row) and row.device not in names]
+    others = sum(bool(row.target) for row in kept)  # a gateway has no report key
+    if others:
+        raise OperatorError(
+            f"{home.path / report_keys.NAME} is missing, of which the report keys of "
+            f"{plural(others, 'device')} were made: put it back; if it is lost, enrol all devices "
+            "anew in one call, with --renew"
+        )
 
 
 def _has_secrets(row: Enrolled | None) -> bool:
