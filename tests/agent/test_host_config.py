@@ -1,5 +1,6 @@
 """Tests that errors in agent.toml are reported with the key and the allowed values."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -275,8 +276,38 @@ def _without(folder, name):
     return said
 
 
-def test_file_that_never_ends_is_not_read_to_its_end(folder):
-    assert "larger than" in problem(folder, changed("root", '"/dev/zero"'))
+NAMED = {
+    "root": changed("root", '"FILE"'),
+    "report_key_file": f'report_key_file = "FILE"\n{LEAST}',
+    "broker.ca": LEAST + 'ca = "FILE"',
+    "broker.password_file": LEAST + 'password_file = "FILE"',
+    "broker.certificate": LEAST + 'certificate = "FILE"\nkey = "root.json"',
+    "broker.key": LEAST + 'certificate = "root.json"\nkey = "FILE"',
+    "download.ca": LEAST + '[download]\nca = "FILE"',
+}
+
+
+@pytest.mark.parametrize("key", NAMED)
+@pytest.mark.parametrize("file", ["pipe", "/dev/zero", "folder"])
+def test_what_may_never_end_is_not_read(folder, key, file):
+    os.mkfifo(folder / "pipe")
+    (folder / "folder").mkdir()
+    said = problem(folder, NAMED[key].replace("FILE", file))
+    assert said == f"{key}: {folder / file}: it is no plain file; name one"
+
+
+def test_file_that_is_too_long_is_refused(folder):
+    (folder / "root.json").write_bytes(b" " * 5000)
+    assert "root.json: larger than 4097 bytes" in problem(folder, LEAST)
+
+
+@pytest.mark.parametrize("state", ["root.json", "pipe", "loop", "nowhere"])
+def test_state_that_cannot_become_a_folder_is_refused(folder, state):
+    os.mkfifo(folder / "pipe")
+    (folder / "loop").symlink_to("loop")
+    (folder / "nowhere").symlink_to("not/there")
+    said = problem(folder, changed("state", f'"{state}"'))
+    assert said == f"state: {folder / state}: it is no folder; name another one"
 
 
 def test_authorities_that_are_none_are_refused(folder):

@@ -60,7 +60,7 @@ def read_config(path: Path) -> AgentConfig:
         device=reader.take("device", setting_checks.checked(fields.name)),
         target=reader.take("target", setting_checks.checked(schema.target)),
         models=reader.take("models", setting_checks.models),
-        state=reader.path.parent / reader.take("state", setting_checks.folder_path),
+        state=reader.state(),
         root=reader.root(reader.take("root", setting_checks.folder_path)),
         broker=reader.broker(),
         flash_bytes=reader.take("limits.flash_bytes", setting_checks.byte_count, 0),

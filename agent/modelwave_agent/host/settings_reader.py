@@ -4,7 +4,9 @@ Types are strict and unknown keys are refused; an error names the file, the key 
 that are allowed. Paths are relative to the file's folder.
 """
 
+import os
 import ssl
+import stat
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +40,7 @@ def parsed(path: Path) -> dict[str, Any]:
 
 def bounded(path: Path, where: str, limit: int) -> bytes:
     """Returns the contents of `path`, which `where` names in errors. Raises ConfigError."""
+    require_plain(path, where)
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
@@ -46,6 +49,17 @@ def bounded(path: Path, where: str, limit: int) -> bytes:
     if len(data) > limit:
         raise ConfigError(f"{where}: larger than {limit} bytes")
     return data
+
+
+def require_plain(path: Path, where: str) -> None:
+    """Raises ConfigError, which begins with `where`, for what is no plain file: a pipe or a device
+    may have no end."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ConfigError(f"{where}: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        raise ConfigError(f"{where}: it is no plain file; name one")
 
 
 class SettingsReader:
@@ -112,6 +126,13 @@ class SettingsReader:
                 f"{self.where}{prefix}{name!r}: unknown setting; known are {', '.join(known)}"
             )
 
+    def state(self) -> Path:
+        """Returns the state folder, which may not be there yet."""
+        path = self.path.parent / self.take("state", setting_checks.folder_path)
+        if os.path.lexists(path) and not os.path.isdir(path):
+            raise ConfigError(f"{self.where}state: {path}: it is no folder; name another one")
+        return path
+
     def root(self, name: str) -> dict[str, Any]:
         path = self.path.parent / name
         data = self._contents("root", name, MAX_ENVELOPE_BYTES + 1)  # one more for a newline
@@ -126,6 +147,7 @@ class SettingsReader:
         if not name:
             return ""
         path = self.path.parent / name
+        require_plain(path, f"{self.where}{key}: {path}")
         try:
             ssl.create_default_context(cafile=path)
         except OSError as error:  # the file, or the certificates in it
@@ -141,6 +163,9 @@ class SettingsReader:
             return "", ""
         if not all(names):
             raise ConfigError(f"{self.where}{table}certificate and {table}key: one needs the other")
+        for name, file in zip(("certificate", "key"), names, strict=True):
+            path = self.path.parent / file
+            require_plain(path, f"{self.where}{table}{name}: {path}")
         certificate, key = (str(self.path.parent / name) for name in names)
         try:
             Authorities("", certificate, key)

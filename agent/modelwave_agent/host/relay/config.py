@@ -70,7 +70,7 @@ def read_config(path: Path) -> RelayConfig:
     listed = root.get("extra", {}).get("file_hosts", ())
     found = RelayConfig(
         gateway=reader.take("gateway", setting_checks.checked(fields.name)),
-        state=path.parent / reader.take("state", setting_checks.folder_path),
+        state=reader.state(),
         root=root,
         broker=broker,
         keep_bytes=reader.take("files.keep_bytes", setting_checks.byte_count, KEEP_BYTES),
