@@ -189,6 +189,22 @@ def test_while_a_restored_rollout_stands_recover_names_what_ends_it_before_the_s
     assert run(*command).code == 0
 
 
+def test_recover_names_the_rollouts_that_go_on_then_as_somebody_may_have_ended_them_since(
+    world: World, run: Run, tmp_path: Path
+) -> None:
+    roll_out(world, 1)
+    world.start(2, quick(50, 100))
+    world.tick()
+    copy = copy_of(world, tmp_path)
+    rollouts.revert(world.store, "2", "it is worse", world.now)
+    world.tick()
+    put_back(world, copy, world.now)
+    assert "rollout 2 is under way in this database, and goes on" in run("recover", "digits").out
+    run("rollout", "abort", "2")
+    assert "under way" not in run("recover", "digits").out
+    assert "under way" not in run("recover", "digits", "--yes").out
+
+
 def test_after_a_restore_no_order_is_signed_before_recover(world: World, tmp_path: Path) -> None:
     """The rollout under way would otherwise open its next stage with numbers that were used."""
     roll_out(world, 1)

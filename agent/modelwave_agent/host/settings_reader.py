@@ -128,7 +128,7 @@ class SettingsReader:
 
     def state(self) -> Path:
         """Returns the state folder, which may not be there yet."""
-        path = self.path.parent / self.take("state", setting_checks.folder_path)
+        path: Path = self.path.parent / self.take("state", setting_checks.folder_path)
         if os.path.lexists(path) and not os.path.isdir(path):
             raise ConfigError(f"{self.where}state: {path}: it is no folder; name another one")
         return path

@@ -120,6 +120,12 @@ def _next_steps(numbers: Numbers, to: int | None) -> list[str]:
             f"{numbers.next}. Orders that stand are signed anew then: each device goes to the "
             "release that this database has for it."
         )
+        lines += [
+            f"{name}: rollout {rollout} is under way in this database, and goes on then from where "
+            f"it stands there. If it should not, `modelwave rollout abort {rollout}` before that; "
+            f"`modelwave rollout status {rollout}` says where it stands."
+            for rollout in numbers.under_way
+        ]
     first = f"first {safe(numbers.first)}, then " if numbers.first else ""
     for running in numbers.runs:
         target = safe(running.target)

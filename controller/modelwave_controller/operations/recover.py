@@ -142,6 +142,7 @@ def _numbers(
         at_broker=compared.at_broker,
         restored_at=found.restored.get(model),
         runs=_runs(connection, found, model),
+        under_way=[rollout.id for rollout in found.active_anywhere(model)],
         first=ways.before_a_start(found, model),
     )
     if not its.due:

@@ -1,6 +1,6 @@
 """What is shown of the clock, of the log's upkeep, and of order numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Numbers:
     first: what has to be done before a rollout of the model can start; "": nothing
     next: the next order's number if they are recovered; None: there is nothing to recover, or it
         needs a number, as `problem` says
+    under_way: rollouts that go on once the numbers are recovered, as they stand in the database
     """
 
     model: str
@@ -83,6 +84,7 @@ class Numbers:
     first: str = ""
     next: int | None = None
     problem: str = ""
+    under_way: list[int] = field(default_factory=list)
 
     @property
     def due(self) -> bool:
