@@ -1,6 +1,6 @@
 """Tests that a gate separates evidence about the model from other failures."""
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
-from modelwave_controller.rollout.gates import PENDING, Counts, Gate, judge_stage, tally
+from modelwave_controller.rollout.gates import (
+    NOBODY,
+    PENDING,
+    Counts,
+    Gate,
+    judge_stage,
+    tally,
+    without_overruled,
+)
 from modelwave_controller.rollout.plan import Stage
 
 STAGE = Stage(
@@ -208,3 +216,36 @@ def test_a_pass_keeps_every_limit(stage: Stage, counts: Counts) -> None:
         )
         for number, limit in bounds:
             assert 100 * number <= limit * counts.devices * (1 + 1e-9)
+
+
+LIMITED, BY_EVIDENCE = STAGE, Stage(percent=10)
+
+
+@pytest.mark.parametrize(
+    ("stage", "of_stage", "of_opened", "is_judged"),
+    [
+        *((LIMITED, 2, 9, False), (LIMITED, 1, 9, False), (LIMITED, 3, 0, True)),
+        *((BY_EVIDENCE, 9, 4, False), (BY_EVIDENCE, 9, 3, False), (BY_EVIDENCE, 0, 5, True)),
+    ],
+)
+def test_roll_backs_that_the_operator_overruled_count_again_with_one_more(
+    stage: Stage, of_stage: int, of_opened: int, is_judged: bool
+) -> None:
+    """A plan's limit is about the 2 of its stage, the evidence about the 4 of all opened ones."""
+    counts, opened = Counts(devices=10, rolled_back=of_stage), Counts(20, rolled_back=of_opened)
+    found = without_overruled(stage, counts, 2, opened, 4)
+    assert found == (stage if is_judged else stage.model_copy(update=NO_LIMIT))
+
+
+NO_LIMIT = {"max_rolled_back_percent": 100.0}
+
+
+@pytest.mark.parametrize("stage", [LIMITED, BY_EVIDENCE])
+def test_a_stage_of_which_nothing_was_overruled_is_judged_as_it_is_planned(stage: Stage) -> None:
+    assert without_overruled(stage, NOBODY, 0, NOBODY, 0) == stage
+
+
+def test_nobody_is_in_progress_until_it_is_said_and_counts_stay_as_they_are() -> None:
+    assert (NOBODY.pending, NOBODY.queued, Counts(devices=3).queued) == (0, 0, 3)
+    with pytest.raises(FrozenInstanceError):
+        NOBODY.devices = 1  # type: ignore[misc]

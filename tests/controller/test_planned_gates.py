@@ -231,3 +231,11 @@ def test_the_edge_for_a_quantile_is_near_it_and_has_something_below(
 def test_twice_and_more_as_slow_moves_whole_bins_above_the_edge() -> None:
     assert find_edge([[10, 20, 40, 30]], 0.3, 2.0) == pytest.approx(Edge(3, 0.4))
     assert find_edge([[10, 20, 40, 30]], 0.3, 4.0) == pytest.approx(Edge(3, 0.6))
+
+
+def test_a_quantile_of_latency_is_limited_where_its_histogram_ends() -> None:
+    """Its last edge is 0.25 ms doubled 14 times."""
+    assert parse_gate("p95(latency_ms) <= 4096").value == 4096
+    assert parse_gate("mean(latency_ms) <= 4097").value == 4097
+    with pytest.raises(ValueError, match="at 20: give at most 4096 ms: longer ones are counted"):
+        parse_gate("p95(latency_ms) <= 4096.5")
