@@ -1,6 +1,7 @@
 """Tests that a plan's gates are read, and that a bad one is refused with its place and a remedy."""
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -239,3 +240,62 @@ def test_a_quantile_of_latency_is_limited_where_its_histogram_ends() -> None:
     assert parse_gate("mean(latency_ms) <= 4097").value == 4097
     with pytest.raises(ValueError, match="at 20: give at most 4096 ms: longer ones are counted"):
         parse_gate("p95(latency_ms) <= 4096.5")
+
+
+def at_most(letters: int) -> str:
+    return "accuracy >= 0.9".ljust(letters)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (at_most(MAX_GATE), 0.9),
+        *(("p50(latency_ms) <= 5", 5.0), ("p99(latency_ms) <= 5", 5.0)),
+        *(("mean(latency_ms) <= 0.001", 0.001), ("mean(x) <= 100 * baseline", 99.0)),
+        *(("mean(x) <= 1000000000", 1e9), ("mean(x) >= -1000000000", -1e9)),
+        *(("accuracy >= 0", 0.0), ("accuracy >= 1", 1.0), ("agreement >= expected - 0.1", 0.1)),
+    ],
+)
+def test_a_gate_at_its_bound_is_taken(text: str, value: float) -> None:
+    assert parse_gate(text).value == value
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            at_most(MAX_GATE + 1),
+            "'accuracy >= 0.9     '…: at 121: a gate has at most 120 letters",
+        ),
+        ("p49(latency_ms) <= 5", "at 1: give p50 to p99"),
+        ("p100(latency_ms) <= 5", "at 1: give p50 to p99"),
+        ("mean(latency_ms) <= 0", "at 21: give a limit above 0 ms"),
+        ("mean(latency_ms) <= -1", "at 21: give a limit above 0 ms"),
+        ("mean(fps) >= 1 * baseline", "give a factor such as 0.8, below 1"),
+        ("mean(fps) >= 0 * baseline", "give a factor such as 0.8, below 1"),
+        ("mean(fps) >= -0.5 * baseline", "give a factor such as 0.8, below 1"),
+        ("mean(x) <= 1 * baseline", "give a factor such as 1.2, above 1 and at most 100"),
+        ("mean(x) <= 100.1 * baseline", "give a factor such as 1.2, above 1 and at most 100"),
+        ("mean(x) <= 1000000000.1", "at 12: give a number of at most 1000000000"),
+        ("accuracy >= 0.98 * baseline", "by a difference; give baseline - 0.02"),
+        ("failures <= 1.02 * baseline", "by a difference; give baseline + 0.02"),
+        ("accuracy >= expected - 0.1", "at 13: only agreement is compared with what a release"),
+        (f"{'a' * 30} >= 1", f"at 1: '{'a' * 20}' cannot be judged"),
+        (f"mean({'a' * 30}) >= 1", f"at 6: '{'a' * 20}' is no name of a number"),
+    ],
+)
+def test_a_gate_beyond_its_bound_is_refused(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        parse_gate(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_share"),
+    [
+        *(("accuracy >= 0.9", True), ("over(latency_ms) <= 0.1", True)),
+        *(("p95(latency_ms) <= 5", True), ("mean(latency_ms) <= 5", False)),
+        ("mean(power_mw) <= 5", False),
+    ],
+)
+def test_shares_are_those_and_quantiles(text: str, is_share: bool) -> None:
+    assert parse_gate(text).is_share == is_share

@@ -120,7 +120,7 @@ class _Parser:
             self._refuse(f"{word[0][:20]!r} cannot be judged; give {_QUANTITIES}")
         named = self._take(_NAME)
         if named is None:
-            self._refuse(f"name in brackets what is meant, such as {word[0][:20]}(latency_ms)")
+            self._refuse(f"name in brackets what is meant, such as {word[0]}(latency_ms)")
         name = named[1].strip()
         if not is_word(name):
             self.place = named.start() + 1
