@@ -5,7 +5,7 @@ service that nobody has killed must come to the same.
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, select
@@ -48,6 +48,9 @@ DECISIONS = {
         *(*GOES_ON[2:], "PASS 3", "finished", "reordered"),
     ),
 }
+# Windows that were in the inbox of a killed service, or that came before the next one, are lost. A
+# look that misses those of many devices may hold a bad release, until the next one.
+HELD_FIRST = (*DECISIONS["bad"][:3], "INCONCLUSIVE 1", "held", *DECISIONS["bad"][3:])
 STATUS = {"good": "FINISHED", "bad": "REVERTED", "paused": "FINISHED", "promoted": "FINISHED"}
 
 
@@ -88,7 +91,7 @@ def problems(world: "World") -> list[str]:
                 .order_by(tables.events.c.id)
             )
         ]
-        found += _decisions(world, log)
+        found += _decisions(world, connection, log)
         found += _devices(world)
         found += _answers(world, log)
         found += _broker(world, connection)
@@ -102,11 +105,16 @@ def problems(world: "World") -> list[str]:
     return found
 
 
-def _decisions(world: "World", log: list[Entry]) -> list[str]:
+def _decisions(world: "World", connection: Connection, log: list[Entry]) -> list[str]:
     """The verdicts and acts, each once, in their order; and no soak was cut short."""
     found = []
     words = [word for entry in log if (word := _word(entry))]
-    if tuple(words) != DECISIONS[world.course.name]:
+    is_held_rightly = (
+        world.course.name == "bad"
+        and tuple(words) == HELD_FIRST
+        and 2 * _lost(connection) >= len(world.fleet.devices)
+    )
+    if tuple(words) != DECISIONS[world.course.name] and not is_held_rightly:
         found.append(f"decided {', '.join(words)}")
     looks = [(one.body["stage"], one.body["windows"]) for one in log if one.kind == "looked"]
     if len(set(looks)) != len(looks):
@@ -121,6 +129,16 @@ def _decisions(world: "World", log: list[Entry]) -> list[str]:
         if before >= ends_soaks and (soaked := world.served(began[before], one.at)) < SOAK_SECONDS:
             found.append(f"stage {before + 1} soaked for {soaked:.0f} s only while a service ran")
     return found
+
+
+def _lost(connection: Connection) -> int:
+    """The windows that are missing between the first and the last one of each device."""
+    numbers = defaultdict(set)
+    for device, number in connection.execute(
+        select(tables.windows.c.device, tables.windows.c.number)
+    ):
+        numbers[device].add(number)
+    return sum(max(its) - min(its) + 1 - len(its) for its in numbers.values())
 
 
 def _word(entry: Entry) -> str:
