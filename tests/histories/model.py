@@ -6,6 +6,7 @@ service that nobody has killed must come to the same.
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, select
@@ -48,9 +49,6 @@ DECISIONS = {
         *(*GOES_ON[2:], "PASS 3", "finished", "reordered"),
     ),
 }
-# Windows that were in the inbox of a killed service, or that came before the next one, are lost. A
-# look that misses those of many devices may hold a bad release, until the next one.
-HELD_FIRST = (*DECISIONS["bad"][:3], "INCONCLUSIVE 1", "held", *DECISIONS["bad"][3:])
 STATUS = {"good": "FINISHED", "bad": "REVERTED", "paused": "FINISHED", "promoted": "FINISHED"}
 
 
@@ -109,12 +107,9 @@ def _decisions(world: "World", connection: Connection, log: list[Entry]) -> list
     """The verdicts and acts, each once, in their order; and no soak was cut short."""
     found = []
     words = [word for entry in log if (word := _word(entry))]
-    is_held_rightly = (
-        world.course.name == "bad"
-        and tuple(words) == HELD_FIRST
-        and 2 * _lost(connection) >= len(world.fleet.devices)
-    )
-    if tuple(words) != DECISIONS[world.course.name] and not is_held_rightly:
+    if 2 * _lost(connection) >= len(world.fleet.devices):
+        words = list(_without_holds(words))
+    if tuple(words) != DECISIONS[world.course.name]:
         found.append(f"decided {', '.join(words)}")
     looks = [(one.body["stage"], one.body["windows"]) for one in log if one.kind == "looked"]
     if len(set(looks)) != len(looks):
@@ -129,6 +124,18 @@ def _decisions(world: "World", connection: Connection, log: list[Entry]) -> list
         if before >= ends_soaks and (soaked := world.served(began[before], one.at)) < SOAK_SECONDS:
             found.append(f"stage {before + 1} soaked for {soaked:.0f} s only while a service ran")
     return found
+
+
+def _without_holds(words: list[str]) -> Iterator[str]:
+    """Leaves out that a look held a stage, and that a later one ended that. What a killed service
+    had in its inbox, and what comes before the next one, is lost: a look that misses the windows of
+    many devices cannot tell."""
+    held = False
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith("INCONCLUSIVE") and after == "held":
+            held = True
+        elif word not in ("held", "continued") or not held:
+            yield word
 
 
 def _lost(connection: Connection) -> int:

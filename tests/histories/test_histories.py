@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.histories import command
+from tests.histories import command, model
 from tests.histories.broker import Troubles
 from tests.histories.command import Count, Part
 from tests.histories.courses import COURSES
@@ -84,3 +84,10 @@ def test_what_plays_nothing_is_refused(
     with pytest.raises(SystemExit, match="2"):
         command.main()
     assert "histories: error: " in capsys.readouterr().err
+
+
+def test_only_holds_that_a_later_look_has_ended_are_left_out() -> None:
+    held = ["began 2", "INCONCLUSIVE 2", "held", "PASS 2", "continued", "opened 3"]
+    assert [*model._without_holds(held)] == ["began 2", "PASS 2", "opened 3"]
+    for words in (["began 1", "held", "PASS 1"], ["PASS 1", "continued"], ["INCONCLUSIVE 1"]):
+        assert [*model._without_holds(words)] == words
