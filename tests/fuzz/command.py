@@ -32,13 +32,27 @@ def main() -> int:
             print(f"{target.name}: {target.reads}; compared with {target.oracle}")
         return 0
     if given.case:
-        taken = targets[0].run(given.case.read_bytes())
-        print(f"{targets[0].name}: {'taken' if taken else 'refused'}, no finding")
-        return 0
+        return _one(targets[0], given.case)
     if importlib.util.find_spec("atheris") is None:
         print("atheris is not installed: pip install -e '.[dev]' (Linux on x86-64)")
         return 2
     return _all(targets, given)
+
+
+def _one(target: Target, case: Path) -> int:
+    try:
+        with case.open("rb") as file:
+            data = file.read(target.longest + 1)
+    except OSError as error:
+        print(f"--case: {case}: {error.strerror}")
+        return 2
+    if len(data) > target.longest:
+        print(
+            f"--case: {case}: longer than {target.longest} bytes, which {target.name} gets at most"
+        )
+        return 2
+    print(f"{target.name}: {'taken' if target.run(data) else 'refused'}, no finding")
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

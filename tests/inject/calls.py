@@ -81,8 +81,13 @@ class Point(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> "Point":
-        """The point that `str` gave."""
+        """The point that `str` gave. Raises ValueError."""
         call, number, fault = text.split(":")
+        errors = (
+            {error for its in CALLS[call].values() for error in its} if call in CALLS else set()
+        )
+        if call not in CALLS or fault not in {KILL, *errors}:
+            raise ValueError(f"{text}: no such call, or it does not give that")
         return cls(call, int(number), fault)
 
 

@@ -5,7 +5,8 @@ agents at random moments, and ends with one line. Exits with 1 if something was 
     python -m tests.inject agent --scene update --point write:1:EIO     one point again
 
 A point is the n-th of a system call in a thread, and what happens there: KILL or an error. --points
-says how many of a scene's points are taken, evenly chosen; 0 takes all.
+says how many of a scene's points are taken, evenly chosen; 0 takes all. A --point that was not
+reached is no success.
 """
 
 import argparse
@@ -49,8 +50,8 @@ class Run:
 
     def line(self) -> str:
         return (
-            f"injected: {self.count.points} points of strace, {self.kills.number} kills "
-            f"({self.kills.percent:.0f} % in an update), {self.bad} bad"
+            f"injected: {self.count.points} points of strace ({self.count.missed} not reached), "
+            f"{self.kills.number} kills ({self.kills.percent:.0f} % in an update), {self.bad} bad"
         )
 
     async def all(self) -> None:
@@ -132,7 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run = Run(options, Path(folder))
         try:
             asyncio.run(run.all())
-            code = int(run.bad > 0)
+            is_missed = options.point is not None and run.count.missed > 0
+            code = int(run.bad > 0 or is_missed)
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would disturb the end
             tell("ended by Ctrl-C")

@@ -1,5 +1,7 @@
 """Tests which points a log of strace has, and that it is read rightly what became of one."""
 
+import pytest
+
 from tests.inject.calls import CALLS, KILL, Hit, Point, hit, points, spread
 
 LOG = """\
@@ -67,6 +69,14 @@ def test_points_are_spread_over_all_calls() -> None:
     chosen = spread(many, 2 * len(CALLS))
     assert {point.call for point in chosen} == set(CALLS)
     assert spread(many, 0) == spread(many, len(many)) == many
+
+
+@pytest.mark.parametrize(
+    "text", ["wriite:1:EIO", "write:one:EIO", "write:1:EIOO", "write:1", "lseek:1:EIO"]
+)
+def test_a_point_that_no_call_has_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        Point.read(text)
 
 
 def test_a_point_is_read_as_it_is_printed() -> None:
