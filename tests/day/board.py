@@ -11,7 +11,6 @@ import sys
 import time as own
 
 SLICE_MS = 20  # of real time, between two looks at the clock
-TICKS = own.ticks_add(0, -1)  # the largest number of ticks
 
 with open(sys.argv[1]) as file:
     settings = json.load(file)
@@ -35,12 +34,17 @@ def note_seen():
     clock.write(passed)
 
 
+# asyncio's queue, which is in C, puts what is due at once at the board's own ticks. The day's begin
+# there and go faster, so for them that is past, and never hours ahead.
+ORIGIN = own.ticks_add(own.ticks_ms(), -passed_ms())
+
+
 class Time:
     """Stands for the module `time`. A method could not be imported from it by name, so its
     functions are attributes."""
 
     def __init__(self):
-        self.ticks_ms = lambda: passed_ms() & TICKS
+        self.ticks_ms = lambda: own.ticks_add(ORIGIN, passed_ms())
 
     def __getattr__(self, name):
         return getattr(own, name)
