@@ -251,6 +251,20 @@ def test_report_is_no_window_and_a_window_is_no_report(strict: NamedWorld) -> No
     assert strict.unproven() == {"d0": (2, FORGED)}
 
 
+def fold(strict: NamedWorld) -> None:
+    strict.writer._folding._due = None
+    strict.writer._folding.step(0)
+    strict.writer._folding.step(100)
+
+
+def windows_left(strict: NamedWorld) -> int:
+    with strict.store.read() as connection:
+        found: int = connection.execute(
+            select(func.count()).select_from(tables.windows)
+        ).scalar_one()
+        return found
+
+
 def test_window_sent_again_counts_once_now_and_after_it_was_folded(strict: NamedWorld) -> None:
     device = strict.named[0]
     window = sealed("d0", device.window(), topics.metrics)
@@ -260,11 +274,8 @@ def test_window_sent_again_counts_once_now_and_after_it_was_folded(strict: Named
         strict.now += 3600
         strict.tick()
         strict.report("d0", device.report())
-        strict.writer._folding._due = None
-        strict.writer._folding.step(0)
-        strict.writer._folding.step(100)
-    with strict.store.read() as connection:
-        assert connection.scalar(select(func.count()).select_from(tables.windows)) == 0
+        fold(strict)
+    assert windows_left(strict) == 0
     strict.send(topics.metrics, "d0", window)
     assert strict.inferences() == 100
     assert strict.unproven()["d0"][1].startswith("a replay: a window sent again")
@@ -277,11 +288,8 @@ def test_last_window_of_a_device_that_fell_silent_is_counted_once_too(strict: Na
     for _ in range(60):  # hours
         strict.now += 3600
         strict.tick()
-    strict.writer._folding._due = None
-    strict.writer._folding.step(0)
-    strict.writer._folding.step(100)
-    with strict.store.read() as connection:
-        assert connection.scalar(select(func.count()).select_from(tables.windows)) == 0
+    fold(strict)
+    assert windows_left(strict) == 0
     strict.send(topics.metrics, "d0", window)
     assert strict.inferences() == 100
 

@@ -166,13 +166,18 @@ def test_recover_names_the_release_that_the_devices_run(world: World, run: Run) 
 # Restored.
 
 
-def test_while_a_restored_rollout_stands_recover_names_what_ends_it_before_the_start(
-    world: World, run: Run, tmp_path: Path
-) -> None:
+def copy_of_an_open_rollout(world: World, folder: Path) -> Path:
+    """Of a database in which the first stage of rollout 2 is open."""
     roll_out(world, 1)
     world.start(2, quick(50, 100))
     world.tick()
-    copy = copy_of(world, tmp_path)
+    return copy_of(world, folder)
+
+
+def test_while_a_restored_rollout_stands_recover_names_what_ends_it_before_the_start(
+    world: World, run: Run, tmp_path: Path
+) -> None:
+    copy = copy_of_an_open_rollout(world, tmp_path)
     world.shelve(3)
     rollouts.abort(world.store, "2", "", world.now)
     roll_out(world, 3)
@@ -192,10 +197,7 @@ def test_while_a_restored_rollout_stands_recover_names_what_ends_it_before_the_s
 def test_recover_names_the_rollouts_that_go_on_then_as_somebody_may_have_ended_them_since(
     world: World, run: Run, tmp_path: Path
 ) -> None:
-    roll_out(world, 1)
-    world.start(2, quick(50, 100))
-    world.tick()
-    copy = copy_of(world, tmp_path)
+    copy = copy_of_an_open_rollout(world, tmp_path)
     rollouts.revert(world.store, "2", "it is worse", world.now)
     world.tick()
     put_back(world, copy, world.now)
