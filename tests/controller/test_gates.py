@@ -249,3 +249,34 @@ def test_nobody_is_in_progress_until_it_is_said_and_counts_stay_as_they_are() ->
     assert (NOBODY.pending, NOBODY.queued, Counts(devices=3).queued) == (0, 0, 3)
     with pytest.raises(FrozenInstanceError):
         NOBODY.devices = 1  # type: ignore[misc]
+
+
+def test_roll_backs_of_a_whole_stage_are_judged_by_the_evidence_of_all_opened_devices() -> None:
+    """One of 100 is no evidence, also if it is the only one of its stage."""
+    opened = Counts(devices=100, succeeded=99, rolled_back=1)
+    gate = judge_stage(Stage(percent=10), Counts(devices=1, rolled_back=1), False, opened)
+    assert gate.verdict == INCONCLUSIVE
+    assert "at least" in gate.reason
+
+
+@pytest.mark.parametrize(
+    ("counts", "overdue", "told"),
+    [
+        (Counts(devices=1, in_progress=1), False, "0 of 1 device succeeded, 1 in progress"),
+        (Counts(devices=1, in_progress=1), True, "0 of 1 device succeeded, 1 timed out"),
+        (
+            Counts(devices=2, succeeded=1),
+            False,
+            "1 of 2 devices succeeded, 1 without an answer yet",
+        ),
+        (Counts(devices=2, succeeded=1), True, "1 of 2 devices succeeded, 1 timed out"),
+        (Counts(devices=2, succeeded=2), True, "2 of 2 devices succeeded"),
+        (NOBODY, False, "no known device in its slots"),
+    ],
+)
+def test_all_counts_are_told_that_are_not_0(counts: Counts, overdue: bool, told: str) -> None:
+    assert tally(counts, overdue) == told
+
+
+def test_devices_that_shadow_and_those_that_went_on_trial_have_done_it() -> None:
+    assert Counts(devices=5, succeeded=1, shadowed=3).done == 4
