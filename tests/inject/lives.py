@@ -156,17 +156,22 @@ def fork_lives(run: Callable[[list[str]], int]) -> None:
         if pid:
             os.waitpid(pid, 0)  # so late that no other process has had its pid meanwhile
         said, *arguments = json.loads(line)
+        reading, writing = os.pipe()
         pid = os.fork()
         if not pid:
-            _live(run, said, arguments)
+            os.close(reading)
+            _live(run, said, arguments, writing)
+        os.close(writing)
+        os.read(reading, 1)  # it waits for SIGUSR1: what it did before is not disturbed
+        os.close(reading)
         print(pid, flush=True)
         end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         assert end is not None
         print(end.si_status if end.si_code == os.CLD_EXITED else -end.si_status, flush=True)
 
 
-def _live(run: Callable[[list[str]], int], said: str, arguments: list[str]) -> None:
-    """Never returns."""
+def _live(run: Callable[[list[str]], int], said: str, arguments: list[str], ready: int) -> None:
+    """Never returns. Closes `ready` when it waits."""
     code = 1
     try:
         _end_with_parent()
@@ -174,6 +179,7 @@ def _live(run: Callable[[list[str]], int], said: str, arguments: list[str]) -> N
         for number in (1, 2):
             os.dup2(into, number)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.close(ready)
         signal.sigwait([signal.SIGUSR1])
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
         code = run(arguments)
