@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
@@ -182,6 +182,7 @@ STAGES = st.builds(
 ANSWERS = ("succeeded", "rolled_back", "failed", "rejected", "canceled")
 
 
+@example(STAGE, Counts(devices=10, in_progress=2, succeeded=8), ["rolled_back"] * 2, False)
 @given(STAGES, some_counts(), st.lists(st.sampled_from(ANSWERS), max_size=12), st.booleans())
 def test_what_is_decided_early_stays_whatever_the_pending_say(
     stage: Stage, counts: Counts, later: list[str], overdue: bool

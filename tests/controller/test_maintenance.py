@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rollout_world import READS_TODAY, World, newest, quick, seen
 
@@ -59,6 +59,7 @@ def minutes_of(ranges: list[tuple[int, int]]) -> set[int]:
     return {(start + step) % WEEK for start, length in ranges for step in range(length)}
 
 
+@example([(10, 5)], 15)
 @given(RANGES, st.integers(0, WEEK - 1))
 def test_the_wait_is_that_to_the_next_minute_in_a_range(
     ranges: list[tuple[int, int]], minute: int
