@@ -332,7 +332,7 @@ async def until_seen(work: Work, kind: type[Seen]) -> None:
     running = asyncio.create_task(fleet.run(devices_of(work, SimulatedDevice), gateways_of(work)))
     await fleet.seen.wait()
     if kind is not Reporting:
-        away = [*fleet._away]
+        away = [*(fleet._tried.keys() - fleet._standing.keys())]
         await asyncio.to_thread(poll, lambda: nobody_is_online(work.port, away))
     running.cancel()
     with suppress(asyncio.CancelledError):

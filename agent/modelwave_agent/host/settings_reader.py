@@ -146,8 +146,7 @@ class SettingsReader:
         name = self.take(key, setting_checks.text, "")
         if not name:
             return ""
-        path = self.path.parent / name
-        require_plain(path, f"{self.where}{key}: {path}")
+        path = self._plain(key, name)
         try:
             ssl.create_default_context(cafile=path)
         except OSError as error:  # the file, or the certificates in it
@@ -163,10 +162,8 @@ class SettingsReader:
             return "", ""
         if not all(names):
             raise ConfigError(f"{self.where}{table}certificate and {table}key: one needs the other")
-        for name, file in zip(("certificate", "key"), names, strict=True):
-            path = self.path.parent / file
-            require_plain(path, f"{self.where}{table}{name}: {path}")
-        certificate, key = (str(self.path.parent / name) for name in names)
+        certificate = str(self._plain(f"{table}certificate", names[0]))
+        key = str(self._plain(f"{table}key", names[1]))
         try:
             Authorities("", certificate, key)
         except UnusableFile as error:
@@ -194,6 +191,12 @@ class SettingsReader:
             return data.decode().rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise ConfigError(f"{self.where}{key}: {name}: not UTF-8 text") from error
+
+    def _plain(self, key: str, name: str) -> Path:
+        """Returns the path of the plain file `name`, which the setting `key` names."""
+        path: Path = self.path.parent / name
+        require_plain(path, f"{self.where}{key}: {path}")
+        return path
 
     def _contents(self, key: str, name: str, limit: int) -> bytes:
         """Returns the contents of the file `name`, which the setting `key` names."""

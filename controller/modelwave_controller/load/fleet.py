@@ -59,7 +59,7 @@ class Fleet:
         self._gateways: dict[str, SimulatedGateway] = {}
         self._standing: dict[str, Client] = {}  # of gateways
         self._opening: set[Client] = set()  # the broker may have heard of these
-        self._away: dict[str, tuple[str, ...]] = {}  # topics of who has tried, and does not stand
+        self._tried: dict[str, tuple[str, ...]] = {}  # topics of whoever has tried to connect
         self._connecting = asyncio.Semaphore(CONNECTING)
         self._verified: dict[bytes, tuple[dict[str, Any], dict[str, Any]] | None] = {}
         self._chance = random.Random()
@@ -109,11 +109,9 @@ class Fleet:
             if await self._stood(client, ready):
                 gateway.is_up.set()
                 self._standing[gateway.name] = client
-                del self._away[gateway.name]
                 begun = time.monotonic()
                 await asyncio.wait({client.over}, timeout=None if lasts == inf else lasts)
                 del self._standing[gateway.name]
-                self._away[gateway.name] = gateway.retained
                 lasts -= time.monotonic() - begun
             if lasts > 0:
                 await asyncio.sleep(self._about(RECONNECT_SECONDS[0]))
@@ -154,7 +152,7 @@ class Fleet:
         place = self.place
         source = (place.source, 0) if place.source else None
         async with self._connecting:
-            self._away[connection.one.name] = connection.one.retained
+            self._tried[connection.one.name] = connection.one.retained
             self._opening.add(connection)
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
@@ -176,13 +174,11 @@ class Fleet:
         self.tally.most_connected = max(self.tally.most_connected, self.tally.connected)
         self.tally.reports += 1
         self._connections[connection.device.name] = connection
-        del self._away[connection.device.name]
         connection.over.add_done_callback(partial(self._lost, connection))
         self._loop.call_later(self._about(self.report_seconds), self._report_again, connection)
 
     def _lost(self, connection: Connection, _over: "asyncio.Future[str]") -> None:
         del self._connections[connection.device.name]
-        self._away[connection.device.name] = connection.device.retained
         self.tally.connected -= 1
         self.tally.lost += not self._leaves
 
@@ -265,14 +261,15 @@ class Fleet:
 
     async def _clear(self) -> None:
         self._leaves = True
-        for name in self._away.keys() & self._gateways:
+        for name in self._tried.keys() & (self._gateways.keys() - self._standing.keys()):
             ready = asyncio.Event()
             client = Client(self._gateways[name], self.place.user, ready.set)
             if await self._stood(client, ready):
                 self._standing[name] = client
         opening = [one for one in self._opening if one.is_open]
         standing = [*self._connections.values(), *self._standing.values(), *opening]
-        others = [topic for its in self._away.values() for topic in its]
+        away = self._tried.keys() - {one.one.name for one in standing}
+        others = [topic for name in away for topic in self._tried[name]]
         for connection in standing:
             connection.clear(others)
             others = []
