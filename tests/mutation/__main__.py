@@ -84,7 +84,7 @@ def _folder_of_all() -> Iterator[None]:
 
 def _mutated(name: str, part: Part, workers: int, every: int) -> Count:
     known = covering(list(part.files), list(part.tests))
-    print(f"{name}: its tests take {known.seconds:.0f} s", flush=True)
+    print(f"{name}: its tests take {known.seconds([*known.took]):.0f} s", flush=True)
     count = Count()
     reasons = explained()
     chosen = [mutant for path in part.files for mutant in mutants(path)][::every]
@@ -101,15 +101,15 @@ def _mutated(name: str, part: Part, workers: int, every: int) -> Count:
 
 
 def _shown(chosen: list[Mutant], known: Covering, workers: int) -> Iterator[tuple[Mutant, bool]]:
-    """Shows each mutant to the tests that go through its line, and what survives to all of them:
+    """Shows each mutant to the tests that go through its line, and what survives to the others:
     what a fixture did for several tests counts for the first one alone."""
     again = []
     for mutant, noticed in tested(chosen, known.of, known.seconds, workers):
-        if noticed or known.of(mutant) == known.tests:
+        if noticed or not known.others(mutant):
             yield mutant, noticed
         else:
             again.append(mutant)
-    yield from tested(again, lambda _: known.tests, known.seconds, workers)
+    yield from tested(again, known.others, known.seconds, workers)
 
 
 if __name__ == "__main__":

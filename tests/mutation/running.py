@@ -41,18 +41,22 @@ class _Child:
 
 
 def tested(
-    mutants: Iterable[Mutant], choose: Callable[[Mutant], list[str]], seconds: float, workers: int
+    mutants: Iterable[Mutant],
+    choose: Callable[[Mutant], list[str]],
+    seconds: Callable[[list[str]], float],
+    workers: int,
 ) -> Iterator[tuple[Mutant, bool]]:
-    """Yields each mutant, and whether the tests that `choose` names noticed it. `seconds`: what all
-    the tests take without a fault; one that takes ten times as long has noticed."""
+    """Yields each mutant, and whether the tests that `choose` names noticed it. `seconds`: what
+    these take without a mutant; where they take ten times as long, they have noticed."""
     waiting = iter(mutants)
     running: dict[int, _Child] = {}
-    limit = max(LEAST_SECONDS, 10 * seconds)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     try:
         while True:
             while len(running) < workers and (mutant := next(waiting, None)) is not None:
-                child = fork(lambda mutant=mutant: _run(choose(mutant), mutant))
+                tests = choose(mutant)
+                child = fork(lambda tests=tests, mutant=mutant: _run(tests, mutant))
+                limit = max(LEAST_SECONDS, 10 * seconds(tests))
                 running[child] = _Child(mutant, time.monotonic() + limit)
             if not running:
                 return

@@ -57,6 +57,18 @@ def test_mutants_are_noticed_by_the_tests_of_their_line_where_these_can(folder: 
     assert {(mutant.before, mutant.after): noticed for mutant, noticed in found} == MADE
 
 
+def test_quick_tests_are_shown_a_mutant_first_and_no_test_twice() -> None:
+    known = covering.Covering(
+        {"m.py": {"2": ["slow", "quick"]}}, {"quick": 1, "other": 2, "slow": 3}
+    )
+    inside, at_import = (Mutant("m.py", line, "", "", "") for line in (2, 1))
+    assert known.of(inside) == ["quick", "slow"]
+    assert known.others(inside) == ["other"]
+    assert known.of(at_import) == ["quick", "other", "slow"]
+    assert known.others(at_import) == []
+    assert known.seconds(known.of(inside)) == 4
+
+
 @pytest.mark.slow
 def test_tests_that_fail_without_a_mutant_are_said(folder: Path) -> None:
     (folder / "test_module.py").write_text("def test():\n    assert False\n")
@@ -68,7 +80,7 @@ def test_tests_that_fail_without_a_mutant_are_said(folder: Path) -> None:
 def test_mutant_that_hangs_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "LEAST_SECONDS", 0.1)
     endless = Mutant("module.py", 1, "", "", f"while True: pass\n{MODULE}")
-    chosen = running.tested([endless], lambda _: ["test_module.py"], 0, 1)
+    chosen = running.tested([endless], lambda _: ["test_module.py"], lambda _: 0, 1)
     assert list(chosen) == [(endless, True)]
 
 
