@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from modelwave_agent.host import HostAgent, agent
+from modelwave_agent.host import HostAgent, assembly
 from modelwave_agent.host.config import read_config
 from modelwave_agent.host.settings_reader import ConfigError
 from modelwave_shared import reports
@@ -193,6 +193,6 @@ def test_device_that_runs_no_shadow_says_why(tmp_path, monkeypatch):
     path.write_text(text + '\n[runtime]\nshadow = "no"\n')
     with pytest.raises(ConfigError, match=r"runtime.shadow: give true or false"):
         read_config(path)
-    monkeypatch.setattr(agent, "_runtimes", lambda settings: None)
+    monkeypatch.setattr(assembly, "_runtimes", lambda settings: None)
     path.write_text(text + '\n[runtime]\naccelerator = "edgetpu"\n')
     assert "Edge TPU" in problem(path)

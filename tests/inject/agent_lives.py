@@ -12,7 +12,7 @@ import modelwave_agent.patch
 import modelwave_agent.retries
 import modelwave_agent.shadow
 import modelwave_agent.trial  # noqa: F401  (all that an update imports when it begins)
-from modelwave_agent.host import agent, daemon, proving
+from modelwave_agent.host import assembly, daemon, proving
 from modelwave_agent.host.clock import HostClock
 from modelwave_agent.host.runtimes import registry
 from modelwave_agent.host.runtimes.port import RuntimeSettings
@@ -45,7 +45,7 @@ class HurriedClock(HostClock):
 
 def main() -> None:
     proving.PROVE = ("/bin/sh", "-c", SCRIPT, "prove")
-    agent.HostClock = HurriedClock  # type: ignore[misc,attr-defined]
+    assembly.HostClock = HurriedClock  # type: ignore[misc,attr-defined]
     registry.installed(RuntimeSettings())  # imports what there is
     checkout.commit()  # git is asked once
     documents.open_first_root(signing.root_envelope())  # imports what verifies

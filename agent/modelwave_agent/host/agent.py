@@ -19,14 +19,12 @@ else.
 
 import asyncio
 import contextlib
-import functools
 import math
 import os
 import reprlib
 import signal
 import threading
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -35,29 +33,17 @@ from modelwave_agent import root_store
 from modelwave_agent.backlog import check_late
 from modelwave_agent.host import config, given
 from modelwave_agent.host.accelerators import EDGETPU
-from modelwave_agent.host.banks import HostBanks
-from modelwave_agent.host.clock import HostClock
+from modelwave_agent.host.assembly import assembled
 from modelwave_agent.host.config import AgentConfig
-from modelwave_agent.host.folders import make_folder
 from modelwave_agent.host.handover import Handover
-from modelwave_agent.host.hooks import CommandHooks, MayUpdate
-from modelwave_agent.host.http import HostHttpFetcher
-from modelwave_agent.host.keeping import KeepingAgent
-from modelwave_agent.host.link import PahoLink
 from modelwave_agent.host.lock import locked, showing
-from modelwave_agent.host.log import Changes, denials_told, logger
-from modelwave_agent.host.maintenance import MaintenanceGate
-from modelwave_agent.host.offers import HostPorts, reported
-from modelwave_agent.host.patcher import HostPatcher
+from modelwave_agent.host.log import logger
 from modelwave_agent.host.program import Program, differ
-from modelwave_agent.host.proving import DeviceRuntimes
+from modelwave_agent.host.program_hooks import ProgramHooks
 from modelwave_agent.host.runtimes.specs import InputError
 from modelwave_agent.host.self_update.itself import SelfUpdate
 from modelwave_agent.host.shadow import HostShadow
 from modelwave_agent.host.shadow_messages import Answer
-from modelwave_agent.host.shadow_windows import HostObservations
-from modelwave_agent.journal import Journal
-from modelwave_agent.model_report import ModelReport
 from modelwave_agent.observations import (
     checked_counts,
     checked_reason,
@@ -66,20 +52,12 @@ from modelwave_agent.observations import (
 )
 from modelwave_agent.ports import ProofError
 from modelwave_agent.record import said
-from modelwave_agent.root_walk import RootWalk
-from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment, Live
-from modelwave_agent.upcoming import Upcoming
 from modelwave_agent.update import Update
-from modelwave_shared import checkout, host_platform
-from modelwave_shared.agent_releases import AGENT
 from modelwave_shared.limits import MAX_EPOCH
-from modelwave_shared.maintenance import READS_MAINTENANCE
 
 if TYPE_CHECKING:
-    from modelwave_agent.types import Document, MayAnswer
-
-    MayUpdateFunction = Callable[[Upcoming], MayAnswer]
+    from modelwave_agent.host.hooks import MayUpdateFunction
 
 ONE_INFERENCE = (1, 0, 0, 0)  # as COUNTS
 
@@ -108,13 +86,12 @@ class HostAgent:
         launcher has started it. Raises ConfigError, and ProofError if
         no runtime is installed."""
         self.settings = settings
-        self._itself = itself
         self._unlock = weakref.finalize(self, os.close, locked(settings.state))
-        root, self._root_problem = root_store.newest(str(settings.state), settings.root)
+        root, root_problem = root_store.newest(str(settings.state), settings.root)
         self.device = Enrolment(settings.device, settings.target, root)
         self._news = threading.Condition()  # another model serves, or the agent has ended
         self._hooks = {
-            model: _ProgramHooks(settings, self._tell, may_update, itself)
+            model: ProgramHooks(settings, self._tell, may_update, itself)
             for model in settings.models
         }
         cannot = _no_shadow(settings, runs_models)
@@ -130,9 +107,11 @@ class HostAgent:
         self._is_forked = False  # this is another process than the agent's
         try:
             self._programs = {model: Program(settings.runtime) for model in settings.models}
-            self._agent = self._made()
+            self._agent = assembled(
+                settings, self.device, root_problem, self._hooks, self._shadows, itself
+            )
             self._handover = Handover(self._agent.count)
-            self._observations.take = self._handover.take
+            self._agent.observations.take = self._handover.take
         except BaseException:
             self._unlock()
             raise
@@ -140,7 +119,7 @@ class HostAgent:
 
     def _shadow(self, model: str, cannot: str) -> HostShadow:
         def observe(release: int, answer: Answer) -> None:
-            self._observations.add_shadow(model, release, answer)
+            self._agent.observations.add_shadow(model, release, answer)
 
         settings = self.settings
         return HostShadow(settings.runtime, settings.proof_seconds, cannot, observe)
@@ -408,133 +387,6 @@ class HostAgent:
         finally:
             self._begun.set()
 
-    def _made(self) -> Agent:
-        settings = self.settings
-        clock, fetcher = HostClock(), _fetcher(settings)
-        fetcher.enrolment = self.device
-        self._observations = HostObservations(
-            settings.metrics_seconds, clock, str(settings.state), self.device
-        )
-        runtime = _runtimes(settings)
-        updates = {}
-        for model in settings.models:
-            folder = settings.state / model
-            with contextlib.suppress(OSError):  # the journal says what is wrong with the folder
-                make_folder(folder)
-            ports = HostPorts(
-                Journal(str(folder), "journal"),
-                HostBanks(str(folder), settings.flash_bytes),
-                runtime,
-                fetcher,
-                self._hooks[model],
-                clock,
-                self._shadows[model],
-                HostPatcher(),
-            )
-            updates[model] = Update(model, self.device, ports)
-            gate = MaintenanceGate(updates[model], clock, settings.zone)
-            self._hooks[model].maintenance = gate
-        if self._itself:
-            own = self._itself.update(settings, self.device, fetcher, clock, dict(updates))
-            updates[AGENT] = own
-        link = PahoLink(settings.broker, settings.device)
-        boots = Journal(str(settings.state), "device")
-        agent = _ReportingAgent(
-            self.device,
-            updates,
-            link,
-            clock,
-            boots,
-            RootWalk(self.device, str(settings.state), clock, self._root_problem),
-            settings.metrics_seconds,
-            version=checkout.described(),
-            report_key=settings.report_key,
-        )
-        agent.runtimes = runtime
-        if self._itself:
-            agent.platform = host_platform.offered()
-            self._itself.echo = agent.echo
-        agent.view.frozen_seconds = settings.frozen_seconds
-        agent.observations = self._observations
-        if agent.numbering.trouble:
-            logger.warning("%s: no order is taken until it can be written", agent.numbering.trouble)
-        for update in updates.values():
-            update.report.changed = Changes(update, update.report.changed)
-        if self._itself:
-            self._itself.hear(updates[AGENT].report)
-        report = updates[settings.models[0]].report
-        for setting, authorities in (
-            ("broker.ca", link.authorities),
-            ("download.ca", fetcher.authorities),
-        ):
-            if authorities:
-                authorities.tell = functools.partial(_tell_of, report, setting)
-        return agent
-
-
-class _ReportingAgent(KeepingAgent):
-    """An agent whose report also says what only hosts have: it judges maintenance windows, by the
-    host's local time, and offers runtimes under several names."""
-
-    runtimes: DeviceRuntimes
-    platform: "dict[str, str]" = {}  # what a release of the agent may need, if it updates itself
-
-    async def _subscribe(self) -> None:
-        with denials_told():
-            await super()._subscribe()
-
-    def note(self, problem: str) -> None:
-        if problem:
-            logger.warning("%s%s", problem, self.device.name)
-        else:
-            logger.info("reports: the broker sends them back again")
-
-    async def _take_root(self, message: bytes) -> None:
-        version, problem = self.device.root_version, self.walk.problem
-        await super()._take_root(message)
-        if self.device.root_version > version:
-            logger.info("root %d is trusted from now on", self.device.root_version)
-        elif self.walk.problem and self.walk.problem != problem:
-            logger.warning("%s: root %d stays in use", self.walk.problem, version)
-
-    def state(self) -> "Document":
-        document = super().state()
-        document["reads"][READS_MAINTENANCE] = 1
-        document["extra"]["runtimes"] = reported(self.runtimes.installed, self.platform)
-        return document
-
-
-class _ProgramHooks(CommandHooks):
-    """The commands of one model and its function `may_update`, and whether a model of it has been
-    served yet. `tell` is called when another one serves."""
-
-    def __init__(
-        self,
-        settings: AgentConfig,
-        tell: Callable[[], None],
-        may_update: "MayUpdateFunction | None",
-        itself: SelfUpdate | None,
-    ) -> None:
-        super().__init__(settings.swap, settings.health, settings.may_update, settings.hook_seconds)
-        self.served = False
-        self.tell = tell
-        self.asked = MayUpdate(may_update, settings.hook_seconds) if may_update else None
-        self.maintenance: MaintenanceGate | None = None
-        self.itself = itself
-
-    async def may_update(self, upcoming: Upcoming) -> str | bool | None:
-        if self.maintenance and (closed := self.maintenance.closed()):
-            return closed
-        if self.itself and (at_work := self.itself.at_work()):
-            return at_work
-        answer = await super().may_update(upcoming)
-        return await self.asked(upcoming) if self.asked and not answer else answer
-
-    async def serve(self, live: Live) -> str:
-        self.served = True
-        self.tell()
-        return await super().serve(live)
-
 
 # All agents of this process.
 _AGENTS: "weakref.WeakSet[HostAgent]" = weakref.WeakSet()
@@ -562,11 +414,6 @@ def _checked_timeout(timeout: Any) -> float | None:
     return min(seconds, threading.TIMEOUT_MAX)
 
 
-def _tell_of(report: ModelReport, setting: str, problem: str) -> None:
-    """Puts a problem of the file that `setting` names into the device's report."""
-    report.trouble(setting, f"{setting}: {problem}" if problem else "")
-
-
 def _end(_number: int, _frame: object) -> None:
     raise SystemExit(0)
 
@@ -587,23 +434,3 @@ def _no_shadow(settings: AgentConfig, runs_models: bool) -> str:
     if settings.runtime.accelerator == EDGETPU:
         return "only one process can use an Edge TPU"
     return ""
-
-
-def _fetcher(settings: AgentConfig) -> HostHttpFetcher:
-    return HostHttpFetcher(
-        settings.download_ca,
-        redirect_hosts=settings.redirect_hosts,
-        hosts=settings.file_hosts,
-        private_networks=settings.private_networks,
-    )
-
-
-def _runtimes(settings: AgentConfig) -> DeviceRuntimes:
-    return DeviceRuntimes(
-        settings.runtime,
-        settings.ram_bytes,
-        settings.proof_seconds,
-        settings.kernels,
-        settings.engine_seconds,
-        settings.flash_bytes,
-    )

@@ -19,6 +19,8 @@ from modelwave_agent.upcoming import Upcoming
 if TYPE_CHECKING:
     from modelwave_agent.types import MayAnswer
 
+    MayUpdateFunction = Callable[[Upcoming], MayAnswer]
+
 HOOK_SECONDS = 60
 # Why a command could not be started for now. That says nothing about the model, so it is tried
 # again.
@@ -87,9 +89,7 @@ class MayUpdate:
     """Asks a function of the program in a thread of its own, so that one that blocks holds up
     neither the agent nor its end. Until it has answered it is not called again."""
 
-    def __init__(
-        self, ask: "Callable[[Upcoming], MayAnswer]", seconds: float = HOOK_SECONDS
-    ) -> None:
+    def __init__(self, ask: "MayUpdateFunction", seconds: float = HOOK_SECONDS) -> None:
         """`ask` may be async: then it runs in the agent's event loop. `seconds`: how long to wait
         for its answer."""
         self.ask = ask

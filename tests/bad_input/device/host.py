@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 from modelwave_agent.board.runtime import FunctionRuntime
-from modelwave_agent.host import HostAgent
-from modelwave_agent.host import agent as host_agent
+from modelwave_agent.host import HostAgent, assembly
 from modelwave_agent.host.clock import HostClock
 from tests.bad_input.device import turns
 from tests.board.programs import stand_in
@@ -53,7 +52,7 @@ def in_use():
 def made(folder, given, wire):
     """The agent on its parts."""
     MovedClock.date = given["now"]
-    host_agent.HostClock = MovedClock
+    assembly.HostClock = MovedClock
     settings = [
         f'device = "{given["device"]}"',
         f'target = "{given["target"]}"',
