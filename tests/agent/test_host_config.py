@@ -40,7 +40,10 @@ def problem(folder, text):
     said = str(caught.value)
     assert "\n" not in said
     assert said.startswith(f"{folder}/agent.toml: ")
-    return said.removeprefix(f"{folder}/agent.toml: ")
+    said = said.removeprefix(f"{folder}/agent.toml: ")
+    setting = said.split(": ")[0]
+    assert not said.startswith(f"{setting}: {setting}"), said  # it is named once
+    return said
 
 
 def changed(setting, value):
@@ -419,3 +422,14 @@ def test_certificate_without_its_key_is_refused(folder):
         assert said == "broker.certificate and broker.key: one needs the other"
     said = problem(folder, LEAST + 'certificate = "pi-1.pem"\nkey = "server.key"')
     assert said.startswith(f"broker.certificate: {folder}/pi-1.pem, {folder}/server.key: ")
+
+
+def test_a_list_is_asked_for_by_an_example_and_its_bad_entry_by_its_number(folder):
+    asked = 'models: give a list of models: ["digits"]; '
+    assert problem(folder, changed("models", "[]")) == f"{asked}has 0 entries, allowed are 1 to 16"
+    assert problem(folder, changed("models", '"a"')) == f'{asked}"a" is no list'
+    assert problem(folder, changed("models", '["a", "B"]')).startswith(
+        f'{asked}[1]: "B" is no name'
+    )
+    twice = problem(folder, changed("models", '["a", "a"]'))
+    assert twice == "models: a model is named twice; name it once"

@@ -34,6 +34,7 @@ from modelwave_agent.host.faults import in_words
 from modelwave_agent.host.place import AGENT_SETTINGS, FileAddress, locate
 from modelwave_agent.host.redirects import MAX_REDIRECTS, STATUSES, RedirectHost, follow
 from modelwave_agent.ports import Fetcher, FetchError
+from modelwave_agent.record import said
 from modelwave_shared.authorities import Authorities
 
 # The most that one recv takes: small enough to stay in the CPU's cache for hashing and writing.
@@ -112,8 +113,8 @@ class HostHttpFetcher(Fetcher):
         thread = ThreadPoolExecutor(max_workers=1)
         try:
             work = asyncio.get_running_loop().run_in_executor(thread, transfer.run)
-        except RuntimeError as error:  # too many threads on this device
-            raise FetchError("this device has no thread left for it") from error
+        except RuntimeError as error:  # such as too many threads on this device
+            raise FetchError(f"this device has no thread for it: {said(error)}") from error
         finally:
             thread.shutdown(wait=False)  # the thread ends after its only task
         try:

@@ -39,10 +39,15 @@ def byte_count(value: Any) -> int:
 
 
 def kernels(value: Any) -> tuple[str, ...]:
+    return _listed(value, ListOf(fields.token, 0, MAX_KERNELS), 'operators: ["CONV_2D", "SOFTMAX"]')
+
+
+def _listed(value: Any, check: ListOf, example: str) -> tuple[str, ...]:
     try:
-        ListOf(fields.token, 0, MAX_KERNELS)(value, "")
+        check(value, "")
     except DocumentError as error:
-        raise ValueError(f'give operators as a list: ["CONV_2D", "SOFTMAX"]; {error}') from error
+        problem = str(error).removeprefix(": ")  # else it is of one entry, such as "[2]: …"
+        raise ValueError(f"give a list of {example}; {problem}") from error
     return tuple(value)
 
 
@@ -108,10 +113,10 @@ def command(value: Any) -> tuple[str, ...]:
 
 
 def models(value: Any) -> tuple[str, ...]:
-    ListOf(fields.name, 1, MAX_MODELS)(value, "models")
-    if len(set(value)) != len(value):
+    found = _listed(value, ListOf(fields.name, 1, MAX_MODELS), 'models: ["digits"]')
+    if len(set(found)) != len(found):
         raise ValueError("a model is named twice; name it once")
-    return tuple(value)
+    return found
 
 
 def checked(check: Callable[[Any, str], None]) -> Callable[[Any], str]:
