@@ -200,7 +200,9 @@ def test_flood_of_bad_roots_costs_one_judgement_a_minute_and_the_good_one_is_ask
     assert len(judged) == 1
     assert walk.missed  # so the agent subscribes anew, and gets what is retained
     assert os.listdir(tmp_path) == []
-    clock.seconds += 60
+    clock.seconds += 59.9
+    assert not asyncio.run(walk.take(good))
+    clock.seconds += 0.1
     assert asyncio.run(walk.take(good))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from operator_home import SECRET, Run, as_json, make_home, refused, runner
 
+from modelwave_controller.errors import TrustError
 from modelwave_controller.home import Home
 from modelwave_controller.trust import chain, changes, drafts, keys
 from modelwave_shared import documents
@@ -234,6 +235,23 @@ def test_wrong_root_json_changes_nothing_and_is_said(home: Home, modelwave: Run)
     assert "root 2 stays in use" in modelwave("key", "show")[1]
     (home.path / "root.json").write_bytes((home.path / "roots/1.json").read_bytes())
     assert Home(home.path).root.version == 2
+
+
+def test_a_wrong_root_of_the_chain_leaves_the_one_before_it_and_the_first_one_none(
+    home: Home, modelwave: Run
+) -> None:
+    _publish_epoch(home, modelwave)
+    first, second = (home.path / "roots" / f"{version}.json" for version in (1, 2))
+    (home.path / "root.json").write_bytes(first.read_bytes())
+    second.write_bytes(b"nonsense")
+    found = Home(home.path)
+    assert found.root.version == 1
+    assert f"{second}: " in found.chain.trouble
+    assert found.chain.trouble.endswith("root 1 stays in use; remove that file")
+    first.write_bytes(b"nonsense")
+    (home.path / "root.json").write_bytes(b"nonsense")
+    with pytest.raises(TrustError, match=str(first)):
+        _ = Home(home.path).chain
 
 
 def test_power_cut_before_root_json_leaves_the_new_root(home: Home, modelwave: Run) -> None:

@@ -63,6 +63,41 @@ def test_root_without_a_role_is_refused():
     none_accepted(ROOT, "keys", {})
 
 
+def test_root_without_a_key_says_how_many_it_may_have():
+    for path, empty in (("keys", {}), ("roles.order.keyids", [])):
+        said = refused(DocumentError, documents.check, ROOT, changed(ROOT, path, empty))
+        assert said.startswith("root.%s: has 0 entries, allowed are 1 to" % path), said
+
+
+def test_root_of_one_key_and_no_minimum_is_taken():
+    root = sample(ROOT)
+    key = root["roles"]["order"]["keyids"][0]
+    root["keys"] = {key: root["keys"][key]}
+    for role in root["roles"].values():
+        role["keyids"], role["threshold"] = [key], 1
+    root["minimum"] = {}
+    documents.check(ROOT, root)
+
+
+def test_root_expires_from_the_format_that_has_it_on():
+    root = changed(ROOT, "expires", 0)
+    root["v"] = 2
+    documents.check(ROOT, root)
+    root["v"] = 1
+    said = refused(DocumentError, documents.check, ROOT, root)
+    assert said == "root.expires: it is of format 2"
+
+
+def test_root_says_when_it_was_made_and_where_files_may_come_from():
+    root = sample(ROOT)
+    root["extra"] = {"issued": 0, "file_hosts": []}
+    documents.check(ROOT, root)
+    for field, bad in (("issued", -1), ("file_hosts", ["/"])):
+        root["extra"] = {field: bad}
+        said = refused(DocumentError, documents.check, ROOT, root)
+        assert said.startswith("root.extra." + field), said
+
+
 def test_role_keys_are_those_of_the_documents_signer():
     root = sample(ROOT)
     assert roles.role_keys(root, ORDER) == ({"7599776c": signed.ORDER_KEY}, 1)
