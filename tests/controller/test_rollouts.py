@@ -421,6 +421,27 @@ def test_a_revert_also_reaches_slots_that_an_aborted_rollout_left(world: World) 
     assert {o["manifest"] for o in map(world.ordered, world.devices.values()) if o} == {first}
 
 
+def test_after_the_way_back_nobody_is_in_progress_any_more(world: World) -> None:
+    bring_to(world, 1)
+    world.start(2, quick(100))
+    world.tick()
+    _silent, *others = world.devices.values()
+    world.answer("", others[:5])  # they have begun
+    world.answer("ROLLED_BACK", others[5:])
+    world.tick()
+    assert _unanswered(world) == (5, 1)
+    world.answer("SUCCEEDED", world.devices.values())
+    run_to_the_end(world, "SUCCEEDED")
+    assert newest(world).status == REVERTED
+    assert _unanswered(world) == (0, 6)
+
+
+def _unanswered(world: World) -> tuple[int, int]:
+    """How many devices of the first stage are in progress, and without an answer."""
+    row = seen(world).rows[0]
+    return row.in_progress, row.silent
+
+
 def test_a_revert_waits_for_no_device_for_ever(world: World) -> None:
     bring_to(world, 1)
     world.start(2)

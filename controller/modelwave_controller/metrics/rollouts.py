@@ -17,8 +17,8 @@ from modelwave_controller.operations.judged import gate_rows
 from modelwave_controller.operations.worst import worst_targets
 from modelwave_controller.results.rollouts import GateRow
 from modelwave_controller.rollout import state
-from modelwave_controller.rollout.decide import overdue
 from modelwave_controller.rollout.gates import Counts
+from modelwave_controller.rollout.retry import is_late
 from modelwave_controller.rollout.state import Rollout, State
 from modelwave_controller.storage import clock, log
 from modelwave_controller.storage.counted import Counted
@@ -93,8 +93,8 @@ def _outcomes(
     """`seconds`: the rollout clock."""
     counted = Counted(connection, rollout.model)
     found: dict[str, Counter[str]] = {OUT: Counter()}
-    for number, stage in enumerate(rollout.stages):
-        late = overdue(rollout.created.plan.stages[number], stage.waiting_since, seconds)
+    for number in range(len(rollout.stages)):
+        late = is_late(rollout, number, seconds)
         found[OUT].update(_by_outcome(counted.answers(rollout, number), late))
     if rollout.back is not None:
         found[BACK] = _by_outcome(counted.answers(rollout, None), False)

@@ -21,13 +21,14 @@ from modelwave_controller.operations.waits import waits_for
 from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.results.rollouts import Entry, Problem, StageRow, Status
 from modelwave_controller.rollout import gates, state
-from modelwave_controller.rollout.decide import answers, decide, label, overdue, stage_gate
+from modelwave_controller.rollout.decide import answers, decide, label, stage_gate
 from modelwave_controller.rollout.facts import (
     Population,
     facts,
     left_out,
 )
 from modelwave_controller.rollout.gates import NOBODY, PENDING, Counts
+from modelwave_controller.rollout.retry import is_late
 from modelwave_controller.rollout.state import Rollout, StageState, State
 from modelwave_controller.storage import (
     ahead,
@@ -336,15 +337,11 @@ def _back(rollout: Rollout, known: Population, over: bool) -> str:
 def _rows(rollout: Rollout, known: Population, clock_now: float) -> list[StageRow]:
     plan, so_far = rollout.created.plan, facts(rollout, known)
     rows = []
-    for number, stage in enumerate(plan.stages):
+    for number in range(len(plan.stages)):
         counts, late, gate, reason, rest = NOBODY, False, "", "", None
         if number < len(rollout.stages):
             fact = so_far.stages[number]
-            counts, late, rest = (
-                fact.counts,
-                overdue(stage, fact.waiting_since, clock_now),
-                fact.rest,
-            )
+            counts, late, rest = fact.counts, is_late(rollout, number, clock_now), fact.rest
             live = stage_gate(plan, so_far, number, clock_now)
             gate, reason = _gate(rollout, rollout.stages[number], live)
         row = _row(label(plan, number), counts, late, gate, reason)

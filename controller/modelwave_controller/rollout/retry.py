@@ -29,7 +29,7 @@ from modelwave_controller.rollout.answer_words import (
 from modelwave_controller.rollout.decide import overdue
 from modelwave_controller.rollout.events import Release
 from modelwave_controller.rollout.facts import Known, later, newest_answers, population_of
-from modelwave_controller.rollout.state import Rollout, State, Wave
+from modelwave_controller.rollout.state import REVERTED, Rollout, State, Wave
 
 
 class Place(NamedTuple):
@@ -83,8 +83,15 @@ def waves(rollout: Rollout, clock: float) -> Iterator[tuple[Wave, bool]]:
     if rollout.back:
         yield rollout.back, rollout.over
         return
-    for stage, planned in zip(rollout.stages, rollout.created.plan.stages, strict=False):
-        yield stage, overdue(planned, stage.waiting_since, clock)
+    for number, stage in enumerate(rollout.stages):
+        yield stage, is_late(rollout, number, clock)
+
+
+def is_late(rollout: Rollout, number: int, clock: float) -> bool:
+    """Returns whether devices of stage `number` that have not answered are silent: its deadline has
+    passed, or the way back that is over has replaced its orders."""
+    planned, stage = rollout.created.plan.stages[number], rollout.stages[number]
+    return rollout.status == REVERTED or overdue(planned, stage.waiting_since, clock)
 
 
 def _inside(wave: Wave, known: Known) -> Iterator[tuple[str, int, str]]:

@@ -7,9 +7,9 @@ from sqlalchemy import Connection
 
 from modelwave_controller.home import ControllerConfig
 from modelwave_controller.rollout import alerts, troubled
-from modelwave_controller.rollout.decide import overdue
 from modelwave_controller.rollout.events import InTrouble, TroubleOver
 from modelwave_controller.rollout.gates import Counts
+from modelwave_controller.rollout.retry import is_late
 from modelwave_controller.rollout.state import BACK, UNKNOWN, Rollout, State
 from modelwave_controller.rollout.troubled import Devices
 from modelwave_controller.storage import clock, gateways, log
@@ -74,15 +74,14 @@ def _counts(rollout: Rollout, counted: Counted, seconds: float) -> Iterator[tupl
     if troubled.way(rollout) == BACK:
         yield counted.answers(rollout, None), False
         return
-    for number, stage in enumerate(rollout.stages):
-        late = overdue(rollout.created.plan.stages[number], stage.waiting_since, seconds)
-        yield counted.answers(rollout, number), late
+    for number in range(len(rollout.stages)):
+        yield counted.answers(rollout, number), is_late(rollout, number, seconds)
 
 
 def _devices(found: Iterator[tuple[Counts, bool]]) -> Devices:
     trouble = of = 0
-    for counts, is_late in found:
+    for counts, late in found:
         of += counts.devices
         trouble += counts.rolled_back + counts.failed + counts.rejected
-        trouble += counts.pending - counts.deferred if is_late else 0
+        trouble += counts.pending - counts.deferred if late else 0
     return Devices(trouble, of)
