@@ -65,7 +65,7 @@ PARTS = {
             *_in("tests/core", "test_dsse", "test_documents", "test_document_rules", "test_trust"),
             *_in("tests/agent", "test_root_walk", "test_host_roots"),
             *_in("tests/controller", "test_root_chain", "test_new_root", "test_keys"),
-            *_in("tests/controller", "test_custody", "test_cli_key"),
+            *_in("tests/controller", "test_custody", "test_cli_key", "test_root_changes"),
         ),
     ),
 }
