@@ -33,7 +33,14 @@ PARTS = {
     "decide": Part(
         _in(f"{CONTROLLER}/rollout", "decide"),
         (
-            *_in("tests/controller", "test_decide", "test_looks", "test_pace", "test_approval"),
+            *_in(
+                "tests/controller",
+                "test_decide",
+                "test_situations",
+                "test_looks",
+                "test_pace",
+                "test_approval",
+            ),
             *_in("tests/controller", "test_maintenance", "test_rollouts"),
         ),
     ),

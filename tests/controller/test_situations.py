@@ -1,0 +1,276 @@
+"""Each situation of a rollout: what the service does, why, and what an operator reads happens next.
+
+The plan has two stages, of 10 and 100 %, a soak of 50 s and a deadline of 100 s; it is second 60.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pytest
+
+from modelwave_controller.judge import verdicts
+from modelwave_controller.phrases import moment
+from modelwave_controller.rollout import decide
+from modelwave_controller.rollout.decide import Facts, StageFacts
+from modelwave_controller.rollout.events import Rest
+from modelwave_controller.rollout.gates import Counts, Gate
+from modelwave_controller.rollout.plan import Plan, make_plan
+from modelwave_controller.rollout.waiting import Approval, Start
+
+NOW = 60
+FIRST, SECOND = "stage 1 (10 %)", "stage 2 (100 %)"
+GOOD = Counts(devices=10, succeeded=10)
+BAD = Counts(devices=10, rolled_back=10)
+LOST = Counts(devices=10, failed=10)
+WAITING = Counts(devices=10)
+PASSED = "10 of 10 devices succeeded"
+ROLLED_BACK = f"{FIRST}: 10 of 10 opened devices rolled back (100 %)"
+REVERT_OR = (
+    "`modelwave rollout revert 7` reverts it, `modelwave rollout abort 7` leaves every device as "
+    "it is"
+)
+END = "`modelwave rollout abort 7` ends it"
+ANEW = "the service orders these devices anew at its next ticks"
+HOLDS = "this holds it by itself at the service's next tick"
+UNSENT = "its soak and deadline begin when the broker has acknowledged its orders"
+# A device may wait for a window for days.
+NIGHTLY = {
+    "maintenance": {"timezone": "UTC", "windows": ["mon-fri 01:00-04:00"]},
+    "stages": [
+        {"percent": percent, "soak_seconds": 50, "deadline_seconds": 400_000}
+        for percent in (10, 100)
+    ],
+}
+
+
+def plan(**changes: Any) -> Plan:
+    stage = {"soak_seconds": 50, "deadline_seconds": 100}
+    stages = [{"percent": percent} | stage for percent in (10, 100)]
+    return make_plan({"stages": stages, "trial": {"seconds": 1}} | changes)
+
+
+def stage(counts: Counts = GOOD, since: float | None = 0, **changes: Any) -> StageFacts:
+    return StageFacts(since, since, counts, **changes)
+
+
+def opened(*stages: StageFacts, **changes: Any) -> Facts:
+    return Facts(stages or (stage(),), rollout=7, **changes)
+
+
+class Case(NamedTuple):
+    """`reason` is how it begins. `plan`: what differs in the plan."""
+
+    facts: Facts
+    verb: str
+    reason: str
+    next: str
+    plan: Mapping[str, Any] = MappingProxyType({})
+
+
+PARTS = opened(stage(GOOD, rest=Rest(devices=30, due=90)))
+PACED = {"devices_per_minute": 10}
+OPENING = f"{FIRST}: opening: 10 of 40 devices, 10 a minute, 3 min left; 10 of 40 devices succeeded"
+BACK = Counts(devices=10, succeeded=8)
+CASES = {
+    "numbers in doubt": Case(
+        opened(stage(BAD), numbers_doubt="restored"),
+        "wait",
+        f"restored; {ROLLED_BACK}",
+        "no order is signed until `modelwave recover` has compared its numbers with the devices'",
+    ),
+    "key away": Case(
+        opened(key_away="no agent", numbers_doubt="restored"),
+        "wait",
+        f"no agent; {FIRST}: {PASSED}",
+        "it goes on by itself when the key is back",
+    ),
+    "clock in doubt": Case(
+        opened(doubt="it went back", key_away="no agent", numbers_doubt="restored"),
+        "wait",
+        f"it went back; {FIRST}: {PASSED}",
+        "no order is signed until the clock is right again: set it, or, if it is right, "
+        "`modelwave clock accept REASON`",
+    ),
+    "to be ordered back anew": Case(
+        opened(back=BACK, reordering=2), "reorder", "2 devices to be ordered anew", ANEW
+    ),
+    "returned": Case(
+        opened(back=replace(BACK, failed=2), back_since=0),
+        "finish",
+        "on the way back 8 of 10 devices succeeded, 2 failed",
+        "it ends as REVERTED",
+    ),
+    "returning": Case(
+        opened(back=BACK, back_since=20),
+        "wait",
+        "on the way back 8 of 10 devices succeeded, 2 without an answer yet",
+        "it ends when all devices have answered, in 60 s at the latest",
+    ),
+    "returning, unsent": Case(
+        opened(back=BACK), "wait", "on the way back 8 of 10 devices succeeded", UNSENT
+    ),
+    "revert asked": Case(
+        opened(revert_asked="too slow"),
+        "revert",
+        "too slow",
+        "the service orders its devices back at its next tick",
+    ),
+    "failed": Case(opened(stage(BAD)), "revert", ROLLED_BACK, "its devices are ordered back"),
+    "failed, to be held": Case(opened(stage(BAD)), "hold", ROLLED_BACK, HOLDS, {"on_fail": "hold"}),
+    "failed, held": Case(
+        opened(stage(BAD), held=True),
+        "wait",
+        ROLLED_BACK,
+        f"{REVERT_OR}; `modelwave rollout promote 7 --force REASON` goes on in spite of it",
+        {"on_fail": "hold"},
+    ),
+    "to be ordered anew": Case(
+        opened(reordering=1), "reorder", "1 device to be ordered anew", ANEW
+    ),
+    "paused": Case(
+        opened(paused=True),
+        "wait",
+        f"{FIRST}: {PASSED}",
+        "no stage opens until `modelwave rollout resume 7`; opened stages go on",
+    ),
+    "paused, opening": Case(
+        replace(PARTS, paused=True),
+        "wait",
+        OPENING,
+        "no further part opens until `modelwave rollout resume 7`",
+        PACED,
+    ),
+    "held, passed since": Case(
+        opened(held=True),
+        "continue",
+        f"{FIRST}: {PASSED}",
+        "it continues by itself at the service's next tick",
+    ),
+    "held": Case(
+        opened(stage(LOST), held=True),
+        "wait",
+        f"{FIRST}: ",
+        "it goes on by itself when later answers or looks let the gate pass; `modelwave rollout "
+        "resume 7` orders the devices anew that it waits for, with --accept REASON it overrules "
+        f"the gate; {REVERT_OR}",
+    ),
+    "held for a person": Case(
+        opened(stage(looked=Gate(verdicts.HOLD, "accuracy is estimated")), held=True),
+        "wait",
+        f"{FIRST}: accuracy is estimated",
+        "a person decides: `modelwave rollout resume 7 --accept REASON` goes on to the next "
+        f"stage; {REVERT_OR}",
+    ),
+    "unapproved": Case(
+        opened(approval=Approval(None, "look at the page")),
+        "ask",
+        f"{SECOND} waits for approval (look at the page); {FIRST}: {PASSED}",
+        "the service notes at its next tick that it waits; `modelwave rollout approve 7` lets it "
+        f"open; {REVERT_OR}",
+    ),
+    "unapproved, asked": Case(
+        opened(approval=Approval(0, "", "anna")),
+        "wait",
+        f"{SECOND} waits for approval by another than anna since {moment(0)}; {FIRST}: {PASSED}",
+        f"`modelwave rollout approve 7` lets it open; {REVERT_OR}",
+    ),
+    "starting": Case(
+        Facts(start=Start(3600, 90), doubt="it went back", rollout=7),
+        "wait",
+        "it went back; it waits for its start time",
+        f"{FIRST} opens at {moment(3600)}, in 90 s; `modelwave rollout promote 7` begins it at "
+        f"once, {END}",
+    ),
+    "nobody": Case(
+        opened(unknown=("d1", "d2")),
+        "hold",
+        f"{SECOND}: none of its devices is known any more: d1, d2",
+        HOLDS,
+    ),
+    "nobody, held": Case(
+        Facts(unknown=("d1",), held_by_nobody=True, rollout=7),
+        "wait",
+        f"{FIRST}: none of its devices is known any more: d1",
+        f"{FIRST} opens by itself when one of them reports again; else {END}, and the plan of the "
+        "next one may name other devices",
+    ),
+    "unreadable": Case(
+        opened(unreadable=("d1 reads order v 1",), more_unreadable=1),
+        "hold",
+        f"{SECOND}: 2 known devices cannot read it: d1 reads order v 1; and 1 more",
+        HOLDS,
+    ),
+    "unreadable, held": Case(
+        replace(
+            PARTS,
+            stages=(stage(rest=Rest(devices=30, due=60)),),
+            unreadable=("d1",),
+            held_by_format=True,
+        ),
+        "wait",
+        f"{FIRST}: 1 known device cannot read it: d1",
+        "its next part opens by itself when these devices report that they can read it: update "
+        f"their agents, or `modelwave device forget` those that are gone; {REVERT_OR}",
+        PACED,
+    ),
+    "outside": Case(
+        opened(closed="opens tomorrow"),
+        "wait",
+        f"{SECOND}: opens tomorrow",
+        f"{SECOND} opens by itself then; {REVERT_OR}",
+    ),
+    "new": Case(Facts(), "open", "no stage has opened yet", f"{FIRST} opens"),
+    "part due": Case(
+        opened(stage(rest=Rest(devices=30, due=60))), "open", OPENING, "its next part opens", PACED
+    ),
+    "opening": Case(PARTS, "wait", OPENING, "its next part opens in 30 s", PACED),
+    "inconclusive": Case(opened(stage(LOST)), "hold", f"{FIRST}: ", HOLDS),
+    "pending": Case(
+        opened(stage(WAITING, 1)),
+        "wait",
+        f"{FIRST}: ",
+        "the gate decides when enough devices answered, in 41 s at the latest",
+    ),
+    "pending, unsent": Case(opened(stage(WAITING, None)), "wait", f"{FIRST}: ", UNSENT),
+    "soaking, unsent": Case(opened(stage(GOOD, None)), "wait", f"{FIRST}: {PASSED}", UNSENT),
+    "answered": Case(
+        opened(replace(stage(), soaking_since=None)),
+        "soak",
+        f"{FIRST}: {PASSED}",
+        "its soak begins",
+        NIGHTLY,
+    ),
+    "soaking": Case(
+        opened(stage(GOOD, 11), approval=Approval(None, "", "anna")),
+        "wait",
+        f"{FIRST}: {PASSED}",
+        f"{SECOND} opens in 1 s, after approval by another than anna",
+    ),
+    "looking": Case(
+        opened(stage(look_at=95, looked=Gate(verdicts.PASS, "2 looks"))),
+        "wait",
+        f"{FIRST}: {PASSED}; 2 looks",
+        "its last look at what its devices measured comes in 35 s",
+    ),
+    "last passed": Case(
+        opened(stage(), stage()),
+        "finish",
+        f"{SECOND}: {PASSED}; in all stages 20 of 20 devices succeeded",
+        "it ends as FINISHED",
+    ),
+    "passed": Case(opened(), "open", f"{FIRST}: {PASSED}", f"{SECOND} opens"),
+}
+
+
+def test_every_situation_has_a_case() -> None:
+    assert CASES.keys() == decide.TABLE.keys()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_done_why_and_what_happens_next(name: str) -> None:
+    case = CASES[name]
+    found = decide.decide(plan(**case.plan), case.facts, NOW)
+    assert (found.verb, found.next) == (case.verb, case.next)
+    assert found.reason.startswith(case.reason)
