@@ -11,13 +11,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from operator_home import SECRET, Run, as_json, make_home, runner
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.storage import store
-from modelwave_controller.trust import keys
+from modelwave_controller.trust import custody, keys
 
 # Runs each of the commands as a process of its own would.
 COMMANDS = """
@@ -125,6 +127,44 @@ def test_order_key_and_settings_that_others_may_read_are_warned_of(
     found = rewritten(home, 'url = ""', f'url = "{url}"').warnings()
     assert "others may read it, and it has the database's password" in found[1]
     assert "secret" not in str(found)
+
+
+def test_settings_that_nobody_else_may_read_are_not_warned_of_nor_those_that_are_not_there(
+    home: Home, tmp_path: Path
+) -> None:
+    home.offline.rename(tmp_path / "elsewhere")
+    root = home.root_document
+    assert custody.warnings(home.path, home.path / "order.key", root, True) == []
+    (home.path / "controller.toml").unlink()
+    assert custody.warnings(home.path, home.path / "order.key", root, True) == []
+
+
+def test_keys_beside_an_order_key_that_is_in_no_file_or_away_are_found(home: Home) -> None:
+    home.offline.rename(home.path.parent / "elsewhere")
+    mine = home.path / "mine.key"
+    (home.path.parent / "elsewhere" / "release.key").rename(mine)
+    for order_key in (None, home.path / "away.key"):
+        assert mine in custody.offline_keys(home.path, order_key, home.root_document)
+    assert custody.offline_keys(home.path, home.path / "order.key", home.root_document) == [mine]
+
+
+def test_key_of_a_certificate_of_another_kind_is_no_offline_key(home: Home) -> None:
+    home.offline.rename(home.path.parent / "elsewhere")
+    made = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    (home.path / "tls.key").write_bytes(made)
+    assert custody.offline_keys(home.path, home.path / "order.key", home.root_document) == []
+
+
+def test_no_more_than_a_thousand_files_of_a_folder_are_looked_at(home: Home) -> None:
+    one = (home.offline / "release.key").read_bytes()
+    for path in home.offline.iterdir():
+        path.unlink()
+    for number in range(1001):
+        (home.offline / f"{number}.key").write_bytes(one)
+    found = custody.offline_keys(home.path, home.path / "order.key", home.root_document)
+    assert len(found) == 1000
 
 
 def rewritten(home: Home, old: str, new: str) -> Home:

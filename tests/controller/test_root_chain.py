@@ -226,6 +226,12 @@ def test_draft_of_an_older_root_is_refused(home: Home, modelwave: Run) -> None:
     refused(modelwave("root", "publish", "old.json", "--yes"), "it is root 2", code=1)
 
 
+def test_roots_before_the_newest_one_come_backwards(home: Home, modelwave: Run) -> None:
+    _publish_epoch(home, modelwave)
+    found = Home(home.path).chain
+    assert [documents.root_version(one) for one in found.earlier] == [1]
+
+
 def test_wrong_root_json_changes_nothing_and_is_said(home: Home, modelwave: Run) -> None:
     _publish_epoch(home, modelwave)
     (home.path / "root.json").write_bytes(b"nonsense")
@@ -248,6 +254,7 @@ def test_a_wrong_root_of_the_chain_leaves_the_one_before_it_and_the_first_one_no
     assert found.root.version == 1
     assert f"{second}: " in found.chain.trouble
     assert found.chain.trouble.endswith("root 1 stays in use; remove that file")
+    assert found.chain.earlier == []
     first.write_bytes(b"nonsense")
     (home.path / "root.json").write_bytes(b"nonsense")
     with pytest.raises(TrustError, match=str(first)):
