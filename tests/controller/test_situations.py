@@ -274,3 +274,33 @@ def test_what_is_done_why_and_what_happens_next(name: str) -> None:
     found = decide.decide(plan(**case.plan), case.facts, NOW)
     assert (found.verb, found.next) == (case.verb, case.next)
     assert found.reason.startswith(case.reason)
+
+
+def next_of(facts: Facts, **changes: Any) -> str:
+    return decide.decide(plan(**changes), facts, NOW).next
+
+
+def test_a_soak_waits_for_the_acknowledgement_also_where_devices_may_wait_for_a_window() -> None:
+    answered, unsent = replace(stage(), soaking_since=None), stage(since=None)
+    assert next_of(opened(answered)) == UNSENT  # without windows it begins when it was sent
+    assert next_of(opened(unsent), **NIGHTLY) == UNSENT
+
+
+def test_neither_a_promoted_stage_nor_one_of_no_devices_soaks() -> None:
+    opens = f"{SECOND} opens"
+    assert next_of(opened(stage(since=NOW, promoted=True))) == opens
+    assert next_of(opened(stage(Counts(), None))) == opens
+
+
+def test_a_stage_with_a_rest_of_a_plan_without_a_pace_says_no_pace() -> None:
+    found = decide.decide(plan(), PARTS, NOW)
+    assert found.reason == f"{FIRST}: 10 of 40 devices succeeded, 30 without an answer yet"
+
+
+def test_roll_backs_that_were_overruled_do_not_fail_a_later_stage_but_one_more_does() -> None:
+    overruled = stage(Counts(devices=10, succeeded=8, rolled_back=2), overruled=2, accepted="known")
+    goes_on = opened(overruled, stage(WAITING))
+    assert decide.decide(plan(), goes_on, NOW).verb == "wait"
+    one_more = opened(overruled, stage(Counts(devices=10, rolled_back=2)))
+    found = decide.decide(plan(), one_more, NOW)
+    assert (found.verb, found.stage) == ("revert", 1)
