@@ -1,5 +1,6 @@
 """Tests who may read and write what a home holds, whatever the umask is, and what is warned of."""
 
+import errno
 import json
 import os
 import sqlite3
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -155,6 +157,21 @@ def test_key_of_a_certificate_of_another_kind_is_no_offline_key(home: Home) -> N
     )
     (home.path / "tls.key").write_bytes(made)
     assert custody.offline_keys(home.path, home.path / "order.key", home.root_document) == []
+
+
+def test_a_file_that_this_process_cannot_read_is_no_offline_key_of_its_own(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Path.open
+
+    def refusing(path: Path, *mode: str) -> Any:
+        if path.name == "release.key":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *mode)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    found = custody.offline_keys(home.path, home.path / "order.key", home.root_document)
+    assert {path.name for path in found} == {"root-1.key", "root-2.key", "root-3.key"}
 
 
 def test_no_more_than_a_thousand_files_of_a_folder_are_looked_at(home: Home) -> None:

@@ -304,3 +304,15 @@ def test_roll_backs_that_were_overruled_do_not_fail_a_later_stage_but_one_more_d
     one_more = opened(overruled, stage(Counts(devices=10, rolled_back=2)))
     found = decide.decide(plan(), one_more, NOW)
     assert (found.verb, found.stage) == ("revert", 1)
+
+
+def test_the_answers_of_a_shadow_are_not_those_of_the_only_stage() -> None:
+    changes = {
+        "shadow": {"seconds": 50},
+        "stages": [{"percent": 10, "shadow": True}, {"percent": 100, "soak_seconds": 50}],
+    }
+    shadowed = stage(Counts(devices=10, shadowed=10))
+    found = decide.decide(plan(**changes), opened(shadowed, stage()), NOW)
+    assert (found.verb, found.reason) == ("finish", f"{SECOND}: {PASSED}")
+    found = decide.decide(plan(stages=[{"percent": 100, "soak_seconds": 50}]), opened(), NOW)
+    assert (found.verb, found.reason) == ("finish", f"stage 1 (100 %): {PASSED}")
