@@ -70,7 +70,17 @@ class Case(NamedTuple):
 
 
 PARTS = opened(stage(GOOD, rest=Rest(devices=30, due=90)))
-PACED = {"devices_per_minute": 10}
+PACED = {
+    "stages": [
+        {
+            "percent": percent,
+            "soak_seconds": 50,
+            "deadline_seconds": 100,
+            "devices_per_minute": pace,
+        }
+        for percent, pace in ((10, 10), (100, 1000))
+    ]
+}
 OPENING = f"{FIRST}: opening: 10 of 40 devices, 10 a minute, 3 min left; 10 of 40 devices succeeded"
 BACK = Counts(devices=10, succeeded=8)
 CASES = {
