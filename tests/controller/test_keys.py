@@ -120,6 +120,17 @@ def test_key_of_another_algorithm_is_refused(tmp_path: Path) -> None:
         keys.load_key(tmp_path / "k", never)
 
 
+def test_file_that_is_no_public_key_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "k").write_bytes(b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
+    with pytest.raises(OperatorError, match="not a public key in PEM"):
+        keys.load_public(tmp_path / "k", never)
+    other = ec.generate_private_key(ec.SECP256R1()).public_key()
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    (tmp_path / "k").write_bytes(other.public_bytes(serialization.Encoding.PEM, spki))
+    with pytest.raises(OperatorError, match="not an Ed25519 key"):
+        keys.load_public(tmp_path / "k", never)
+
+
 def test_public_key_is_read_from_its_own_file_without_a_passphrase(tmp_path: Path) -> None:
     key = keys.create_key(tmp_path / "k", b"secret")
     (tmp_path / "k.pem").write_bytes(keys.public_pem(key.public))

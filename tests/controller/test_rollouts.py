@@ -442,6 +442,24 @@ def _unanswered(world: World) -> tuple[int, int]:
     return row.in_progress, row.silent
 
 
+def test_what_an_aborted_rollout_left_is_taken_back_by_one_that_opened_no_stage(
+    world: World,
+) -> None:
+    bring_to(world, 1)
+    world.start(2)
+    world.tick()
+    world.answer("SUCCEEDED", world.devices.values())
+    rollouts.abort(world.store, "2", "enough", world.now)
+    world.start(2)
+    rollouts.revert(world.store, "3", "it was bad after all", world.now)
+    world.tick()
+    assert (newest(world).status, newest(world).stages) == (REVERTING, [])
+    assert "all devices have answered, in 100 s at the latest" in seen(world).next
+    world.now += 100
+    world.tick()
+    assert newest(world).status == REVERTED
+
+
 def test_a_revert_waits_for_no_device_for_ever(world: World) -> None:
     bring_to(world, 1)
     world.start(2)

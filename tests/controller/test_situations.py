@@ -36,7 +36,7 @@ ANEW = "the service orders these devices anew at its next ticks"
 HOLDS = "this holds it by itself at the service's next tick"
 UNSENT = "its soak and deadline begin when the broker has acknowledged its orders"
 # A device may wait for a window for days.
-NIGHTLY = {
+NIGHTLY: dict[str, Any] = {
     "maintenance": {"timezone": "UTC", "windows": ["mon-fri 01:00-04:00"]},
     "stages": [
         {"percent": percent, "soak_seconds": 50, "deadline_seconds": 400_000}
@@ -286,6 +286,25 @@ def test_what_is_done_why_and_what_happens_next(name: str) -> None:
     assert found.reason.startswith(case.reason)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_is_without_words_where_no_stage_was_opened(name: str) -> None:
+    case = CASES[name]
+    found = decide.decide(plan(**case.plan), replace(case.facts, stages=()), NOW)
+    assert "{" not in found.next
+
+
+def test_a_way_back_has_the_deadline_of_the_newest_stage_or_of_the_first() -> None:
+    stages = [
+        {"percent": percent, "soak_seconds": 50, "deadline_seconds": seconds}
+        for percent, seconds in ((10, 100), (100, 500))
+    ]
+    left = "it ends when all devices have answered, in 40 s at the latest"
+    for facts in (opened(stage()), Facts()):
+        back = replace(facts, back=BACK, back_since=0)
+        assert next_of(back, stages=stages) == left
+        assert decide.decide(plan(stages=stages), back, 100).verb == "finish"
+
+
 def next_of(facts: Facts, **changes: Any) -> str:
     return decide.decide(plan(**changes), facts, NOW).next
 
@@ -294,6 +313,28 @@ def test_a_soak_waits_for_the_acknowledgement_also_where_devices_may_wait_for_a_
     answered, unsent = replace(stage(), soaking_since=None), stage(since=None)
     assert next_of(opened(answered)) == UNSENT  # without windows it begins when it was sent
     assert next_of(opened(unsent), **NIGHTLY) == UNSENT
+
+
+def test_a_shadow_alone_waits_for_no_maintenance_window() -> None:
+    first, second = NIGHTLY["stages"]
+    stages = [first | {"shadow": True, "gates": []}, second]
+    changes = NIGHTLY | {"stages": stages, "shadow": {"seconds": 50}}
+    shadowed = stage(Counts(devices=10, shadowed=10))
+    assert next_of(opened(replace(shadowed, soaking_since=None)), **changes) == UNSENT
+    assert next_of(opened(shadowed, replace(stage(), soaking_since=None)), **changes) == (
+        "its soak begins"
+    )
+
+
+def test_the_newest_stage_is_the_one_that_soaks() -> None:
+    assert next_of(opened(stage(), stage(since=40))) == "the rollout is finished in 30 s"
+    assert next_of(opened(stage(look_at=90), stage())) == "it ends as FINISHED"
+
+
+def test_before_its_soak_begins_and_without_devices_a_stage_has_none_left() -> None:
+    for newest in (stage(since=None), stage(Counts(), 40)):
+        assert decide.soak_left(plan(), opened(stage(), newest), NOW) == 0
+    assert decide.soak_left(plan(), opened(stage(), stage(since=40)), NOW) == 30
 
 
 def test_neither_a_promoted_stage_nor_one_of_no_devices_soaks() -> None:

@@ -452,10 +452,12 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
         found["next"] = "its next part opens"
     if facts.start is not None:
         found["start"] = f"{moment(facts.start.at)}, in {span(facts.start.left)}"
-    if facts.stages:
+    # A way back without an opened stage is that of what an aborted rollout left.
+    if facts.stages or facts.back is not None:
         since = facts.stages[-1].waiting_since if facts.back is None else facts.back_since
         since = now if since is None else min(since, now)  # a clock that is shown may be behind
         found["deadline"] = span(since + _deadline_seconds(plan, facts) - now)
+    if facts.stages:
         soak = plan.stages[number - 1].soak_seconds
         found["part"] = span(rest.due - now if (rest := facts.stages[-1].rest) else 0.0)
         found["look"] = span(max(0.0, (facts.stages[-1].look_at or now) - now))
