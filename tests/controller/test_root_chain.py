@@ -226,6 +226,10 @@ def test_draft_of_an_older_root_is_refused(home: Home, modelwave: Run) -> None:
     refused(modelwave("root", "publish", "old.json", "--yes"), "it is root 2", code=1)
 
 
+def test_the_first_root_is_of_the_format_that_the_first_agents_read(home: Home) -> None:
+    assert home.root_document["v"] == 1
+
+
 def test_roots_before_the_newest_one_come_backwards(home: Home, modelwave: Run) -> None:
     _publish_epoch(home, modelwave)
     found = Home(home.path).chain

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from modelwave_controller.judge import verdicts
-from modelwave_controller.phrases import moment
+from modelwave_controller.phrases import moment, span
 from modelwave_controller.rollout import decide
 from modelwave_controller.rollout.decide import Facts, StageFacts
 from modelwave_controller.rollout.events import Rest
@@ -83,6 +83,8 @@ PACED = {
 }
 OPENING = f"{FIRST}: opening: 10 of 40 devices, 10 a minute, 3 min left; 10 of 40 devices succeeded"
 BACK = Counts(devices=10, succeeded=8)
+TWO = opened(stage(), stage())
+SHADOW = {"percent": 10, "shadow": True}
 CASES = {
     "numbers in doubt": Case(
         opened(stage(BAD), numbers_doubt="restored"),
@@ -293,16 +295,19 @@ def test_nothing_is_without_words_where_no_stage_was_opened(name: str) -> None:
     assert "{" not in found.next
 
 
-def test_a_way_back_has_the_deadline_of_the_newest_stage_or_of_the_first() -> None:
+@pytest.mark.parametrize(("facts", "seconds"), [(Facts(), 100), (opened(), 100), (TWO, 500)])
+def test_a_way_back_has_the_deadline_of_the_newest_stage_or_of_the_first(
+    facts: Facts, seconds: int
+) -> None:
     stages = [
-        {"percent": percent, "soak_seconds": 50, "deadline_seconds": seconds}
-        for percent, seconds in ((10, 100), (100, 500))
+        {"percent": percent, "soak_seconds": 50, "deadline_seconds": deadline}
+        for percent, deadline in ((10, 100), (100, 500))
     ]
-    left = "it ends when all devices have answered, in 40 s at the latest"
-    for facts in (opened(stage()), Facts()):
-        back = replace(facts, back=BACK, back_since=0)
-        assert next_of(back, stages=stages) == left
-        assert decide.decide(plan(stages=stages), back, 100).verb == "finish"
+    back = replace(facts, back=BACK, back_since=0)
+    left = f"in {span(seconds - NOW)} at the latest"
+    assert next_of(back, stages=stages) == f"it ends when all devices have answered, {left}"
+    for now, verb in ((seconds - 1, "wait"), (seconds, "finish")):
+        assert decide.decide(plan(stages=stages), back, now).verb == verb
 
 
 def next_of(facts: Facts, **changes: Any) -> str:
@@ -326,9 +331,35 @@ def test_a_shadow_alone_waits_for_no_maintenance_window() -> None:
     )
 
 
-def test_the_newest_stage_is_the_one_that_soaks() -> None:
+def test_of_two_stages_the_newest_one_is_waited_for() -> None:
     assert next_of(opened(stage(), stage(since=40))) == "the rollout is finished in 30 s"
     assert next_of(opened(stage(look_at=90), stage())) == "it ends as FINISHED"
+    assert next_of(opened(stage(), stage(WAITING, 30))).endswith("in 70 s at the latest")
+    looking = opened(stage(), stage(look_at=95))
+    assert next_of(looking) == "its last look at what its devices measured comes in 35 s"
+    opening = opened(stage(), stage(rest=Rest(devices=30, due=90)))
+    assert next_of(opening, **PACED) == "its next part opens in 30 s"
+    closed = opened(stage(), stage(rest=Rest(devices=30, due=NOW)), closed="tomorrow")
+    assert next_of(closed, **PACED) == f"its next part opens by itself then; {REVERT_OR}"
+
+
+def test_no_more_than_the_whole_soak_of_the_stage_is_left() -> None:
+    stages = [
+        {"percent": percent, "soak_seconds": soak, "deadline_seconds": 100}
+        for percent, soak in ((10, 20), (100, 50))
+    ]
+    behind = opened(stage(since=NOW + 1))  # a clock that is shown may be behind
+    assert next_of(behind, stages=stages) == f"{SECOND} opens in 20 s"
+
+
+@pytest.mark.parametrize(
+    ("counts", "verb"), [(GOOD, "continue"), (replace(LOST, failed=9, succeeded=1), "wait")]
+)
+def test_a_stage_that_was_held_in_the_midst_of_its_parts_goes_on_unless_its_gate_holds(
+    counts: Counts, verb: str
+) -> None:
+    held = opened(stage(counts, rest=Rest(devices=30, due=90)), held=True)
+    assert decide.decide(plan(**PACED), held, NOW).verb == verb
 
 
 def test_before_its_soak_begins_and_without_devices_a_stage_has_none_left() -> None:
@@ -352,6 +383,10 @@ def test_roll_backs_that_were_overruled_do_not_fail_a_later_stage_but_one_more_d
     overruled = stage(Counts(devices=10, succeeded=8, rolled_back=2), overruled=2, accepted="known")
     goes_on = opened(overruled, stage(WAITING))
     assert decide.decide(plan(), goes_on, NOW).verb == "wait"
+    shadow = {"shadow": {"seconds": 50}, "stages": [SHADOW, {"percent": 100}]}
+    two = Counts(devices=10, succeeded=8, rolled_back=2)
+    of_a_shadow = opened(stage(two, overruled=2, accepted="known"), stage(two))
+    assert decide.decide(plan(**shadow), of_a_shadow, NOW).verb == "revert"
     one_more = opened(overruled, stage(Counts(devices=10, rolled_back=2)))
     found = decide.decide(plan(), one_more, NOW)
     assert (found.verb, found.stage) == ("revert", 1)
@@ -360,7 +395,7 @@ def test_roll_backs_that_were_overruled_do_not_fail_a_later_stage_but_one_more_d
 def test_the_answers_of_a_shadow_are_not_those_of_the_only_stage() -> None:
     changes = {
         "shadow": {"seconds": 50},
-        "stages": [{"percent": 10, "shadow": True}, {"percent": 100, "soak_seconds": 50}],
+        "stages": [SHADOW, {"percent": 100, "soak_seconds": 50}],
     }
     shadowed = stage(Counts(devices=10, shadowed=10))
     found = decide.decide(plan(**changes), opened(shadowed, stage()), NOW)

@@ -83,9 +83,11 @@ def test_root_expires_from_the_format_that_has_it_on():
     root = changed(ROOT, "expires", 0)
     root["v"] = 2
     documents.check(ROOT, root)
-    root["v"] = 1
-    said = refused(DocumentError, documents.check, ROOT, root)
-    assert said == "root.expires: it is of format 2"
+    for older in ({"v": 1}, {}):
+        del root["v"]
+        root.update(older)
+        said = refused(DocumentError, documents.check, ROOT, root)
+        assert said == "root.expires: it is of format 2"
 
 
 def test_root_says_when_it_was_made_and_where_files_may_come_from():

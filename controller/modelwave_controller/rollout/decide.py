@@ -448,8 +448,6 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
     found["approved"] = "" if facts.approval is None else f", after approval{_by(facts.approval)}"
     # Without an opened stage there is nothing to revert.
     found["end"] = (_REVERT_OR if number else _END).format(**found)
-    if facts.stages and facts.stages[-1].rest:
-        found["next"] = "its next part opens"
     if facts.start is not None:
         found["start"] = f"{moment(facts.start.at)}, in {span(facts.start.left)}"
     # A way back without an opened stage is that of what an aborted rollout left.
@@ -458,8 +456,10 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
         since = now if since is None else min(since, now)  # a clock that is shown may be behind
         found["deadline"] = span(since + _deadline_seconds(plan, facts) - now)
     if facts.stages:
-        soak = plan.stages[number - 1].soak_seconds
-        found["part"] = span(rest.due - now if (rest := facts.stages[-1].rest) else 0.0)
-        found["look"] = span(max(0.0, (facts.stages[-1].look_at or now) - now))
+        newest, soak = facts.stages[-1], plan.stages[number - 1].soak_seconds
         found["soak"] = span(min(soak_left(plan, facts, now), soak))
+        if newest.rest:
+            found |= {"next": "its next part opens", "part": span(newest.rest.due - now)}
+        if newest.look_at is not None:
+            found["look"] = span(newest.look_at - now)
     return found
