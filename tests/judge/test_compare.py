@@ -163,10 +163,11 @@ def test_harm_of_a_ratio_is_relative(higher_is_better, harm):
     assert verdict.word == (FAIL if harm > 0 else PASS)
 
 
-def test_many_devices_are_judged_without_a_permutation():
-    devices, opened = fleet(250, 120, harm=0.1)
+@pytest.mark.parametrize(("canaries", "is_needed"), [(99, True), (100, False)])
+def test_many_devices_are_judged_without_a_permutation(canaries, is_needed):
+    devices, opened = fleet(250, canaries, harm=0.1)
     verdict = compare.compare([pair(devices, opened, ACCURACY)], ACCURACY, occasion())
-    assert (verdict.word, verdict.permutation_p) == (FAIL, None)
+    assert (verdict.word, verdict.permutation_p is not None) == (FAIL, is_needed)
 
 
 def test_error_that_all_canaries_share_widens_the_interval():

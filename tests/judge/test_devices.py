@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwave_controller.judge import devices
-from modelwave_controller.judge.devices import NOTHING, Frozen, Observed, Sums, Window
+from modelwave_controller.judge.devices import (
+    NOTHING,
+    RATIO,
+    Frozen,
+    Observed,
+    Quantity,
+    Sums,
+    Window,
+)
 from tests.judge.building import ACCURACY, observed
 
 WINDOWS = st.lists(
@@ -78,3 +86,9 @@ def test_where_lower_is_better_the_number_is_turned():
         for n in (1, 50)
     )
     assert few > many == pytest.approx(-math.pi / 4)
+
+
+def test_a_ratio_beyond_all_numbers_is_shown_as_the_largest():
+    latency = Quantity("latency", RATIO, higher_is_better=False, margin=0.2)
+    assert latency.shown(1e9) == latency.shown(700.0) == math.expm1(700.0)
+    assert latency.shown(699.5) == math.expm1(699.5)
