@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from unittest import mock
 
 from tests.ending import INTERRUPTED, end_at_sigterm
@@ -79,6 +80,7 @@ def _folder_of_all() -> Iterator[None]:
         tempfile.TemporaryDirectory(prefix="modelwave-mutants-") as folder,
         mock.patch.object(tempfile, "tempdir", folder),
     ):
+        Path(folder).chmod(0o755)  # PostgreSQL runs as another user than root
         yield
 
 
