@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 # Without its bytecode, each of the thousand processes that tests start would compile modelwave.
 unexport PYTHONDONTWRITEBYTECODE
 STAMP  := $(VENV)/.installed
+# Tests wait for processes and brokers half of their time, so two for each core.
+WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo page check test test-long sweep fuzz faults mutants heal trust api relay boards-sweep lint bench scale outage retained fit models board footprint judge docs clean
@@ -44,10 +46,10 @@ page: $(VENV)/.demo ## the page, with 200 simulated devices and a rollout under 
 	$(BIN)/modelwave demo --under-way
 
 check: lint ## lint, types and the quick tests, before each commit (1 to 2 minutes on 2 cores)
-	$(BIN)/pytest -m 'not slow and not e2e' --numprocesses auto --dist worksteal
+	$(BIN)/pytest -m 'not slow and not e2e' --numprocesses $(WORKERS) --dist worksteal
 
 test: $(STAMP) ## the everyday suite (under 10 minutes on 2 cores)
-	$(BIN)/pytest --numprocesses auto --dist worksteal
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 test-long: $(STAMP) ## the same sweeps, every case
 	MODELWAVE_LONG=1 $(BIN)/pytest

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -77,8 +78,14 @@ def test_start_waits_for_a_first_device_that_reports_the_model(
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])
 def test_start_gives_up_when_no_device_comes_in_time(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    more: tuple[str, ...],
 ) -> None:
+    slept = [0.0]  # time passes while it waits, however slow the machine is
+    clock = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append, time=time.time)
+    monkeypatch.setattr("modelwave_controller.cli.start.time", clock)
     with closing(World(tmp_path)) as world:
         world.shelve(1)
         start = ["--home", str(world.home.path), "rollout", "start", "digits", "1", *more]
@@ -86,6 +93,7 @@ def test_start_gives_up_when_no_device_comes_in_time(
         assert "has reported digits: start `modelwave serve`" in capsys.readouterr().err
         assert cli.run([*start, "--wait-devices", "0.2"]) == 2
         assert "waiting up to 0.2 s" in capsys.readouterr().err
+        assert sum(slept) >= 0.2
         assert world.state().rollouts == {}
 
 

@@ -23,7 +23,7 @@ class Tree:
     def environment(self, keeps_bytecode: bool) -> dict[str, str]:
         """Returns the variables for a program that runs what is in this tree. Bytecode is kept
         only of files without a fault."""
-        ours = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "MODELWAVE_LONG"}
+        ours = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS", "MODELWAVE_LONG"}
         found = {name: value for name, value in os.environ.items() if name not in ours}
         if not keeps_bytecode:
             found["PYTHONDONTWRITEBYTECODE"] = "1"
