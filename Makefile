@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # Without its bytecode, each of the thousand processes that tests start would compile modelwave.
 unexport PYTHONDONTWRITEBYTECODE
 STAMP  := $(VENV)/.installed
-# Tests wait for processes and brokers half of their time, so two for each core.
+# Tests wait for processes and brokers a quarter of their time: with two workers a core less is idle.
 WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 
 .DEFAULT_GOAL := help
@@ -48,7 +48,7 @@ page: $(VENV)/.demo ## the page, with 200 simulated devices and a rollout under 
 check: lint ## lint, types and the quick tests, before each commit (1 to 2 minutes on 2 cores)
 	$(BIN)/pytest -m 'not slow and not e2e' --numprocesses $(WORKERS) --dist worksteal
 
-test: $(STAMP) ## the everyday suite (under 10 minutes on 2 cores)
+test: $(STAMP) ## the everyday suite (13 minutes on 2 cores)
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 test-long: $(STAMP) ## the same sweeps, every case
