@@ -179,7 +179,7 @@ def resident(kind: str) -> int:
 
 
 def _kilobytes(path: str, name: str) -> int:
-    with open(path, encoding="ascii") as file:
+    with open(path, encoding="utf-8") as file:
         for line in file:
             if line.startswith(name):
                 return int(line.split()[1]) * 1024

@@ -1,9 +1,14 @@
-"""The memory that a Linux host has for a model."""
+"""The memory that a Linux host has for a model.
+
+Files of /proc are read as UTF-8, which Python has from its start on. Another codec is imported when
+it is asked for first: if the disk cannot be read at that moment, Python notes that there is none,
+and no order could be judged until the next start.
+"""
 
 
 def available_bytes() -> int:
     """Returns the memory that Linux can provide without swapping (proc(5), MemAvailable)."""
-    with open("/proc/meminfo", encoding="ascii") as file:
+    with open("/proc/meminfo", encoding="utf-8") as file:
         for line in file:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024

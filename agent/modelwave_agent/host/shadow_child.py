@@ -101,7 +101,7 @@ def judged(runtime: HostRuntime, tolerance: Any, inputs: "Given", live: "Arrays"
 def peak_bytes() -> int:
     """The most memory that this process has had. getrusage(2) would tell that of the agent too,
     from before the start of this program."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
         for line in file:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024

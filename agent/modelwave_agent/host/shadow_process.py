@@ -184,7 +184,7 @@ class ShadowProcess:
     def _used_bytes(self) -> int:
         """The memory that the process has now; 0 if it has gone."""
         try:
-            with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as file:
+            with open(f"/proc/{self.process.pid}/statm", encoding="utf-8") as file:
                 return int(file.read().split()[1]) * _PAGE_BYTES
         except (OSError, IndexError, ValueError):
             return 0
