@@ -10,6 +10,7 @@ from tests.inject.lives import fork_lives
 # What a service imports when it begins, or later.
 PACKAGES = ("api", "cli", "service", "storage", "web")
 MODULES = (
+    "importlib.readers",
     "importlib.resources.readers",
     "modelwave_shared.dsse_text",
     "rich._emoji_codes",
