@@ -339,8 +339,16 @@ def test_of_two_stages_the_newest_one_is_waited_for() -> None:
     assert next_of(looking) == "its last look at what its devices measured comes in 35 s"
     opening = opened(stage(), stage(rest=Rest(devices=30, due=90)))
     assert next_of(opening, **PACED) == "its next part opens in 30 s"
+    reason = decide.decide(plan(**PACED), opening, NOW).reason
+    assert reason.startswith(f"{SECOND}: opening: 10 of 40 devices, 1,000 a minute, 2 s left; ")
     closed = opened(stage(), stage(rest=Rest(devices=30, due=NOW)), closed="tomorrow")
     assert next_of(closed, **PACED) == f"its next part opens by itself then; {REVERT_OR}"
+
+
+def test_of_all_stages_who_has_not_answered_may_still_do_so() -> None:
+    first = stage(Counts(devices=10, succeeded=9), accepted="good enough")
+    found = decide.decide(plan(), opened(first, stage()), NOW)
+    assert found.reason.endswith("19 of 20 devices succeeded, 1 without an answer yet")
 
 
 def test_no_more_than_the_whole_soak_of_the_stage_is_left() -> None:

@@ -8,20 +8,22 @@ from modelwave_agent.journal import sync_name
 
 
 def make_folder(folder: Path) -> None:
-    """Makes the folder, and those above it, where they are missing. Raises OSError."""
+    """Makes the folder, and those above it, where they are missing. Raises OSError, if a second try
+    fails too: else one bad moment of the disk would leave a device without a place for models for
+    as long as its agent runs."""
+    try:
+        _make(folder)
+    except OSError:
+        _make(folder)
+
+
+def _make(folder: Path) -> None:
     if folder.is_dir():
         with contextlib.suppress(OSError):  # the medium may be read-only
             sync_name(str(folder))
         return
     if folder.parent != folder:
-        make_folder(folder.parent)
-    try:
-        _made(folder)
-    except OSError:
-        _made(folder)  # the error may have passed
-
-
-def _made(folder: Path) -> None:
+        _make(folder.parent)
     folder.mkdir(exist_ok=True)
     try:
         sync_name(str(folder))
