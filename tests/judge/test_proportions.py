@@ -38,7 +38,8 @@ def test_interval_of_one_share_is_that_of_scipy() -> None:
 
 
 def test_intervals_stay_within_what_is_possible() -> None:
-    for (p, q), (m, n) in product(product((0.0, 0.3, 1.0), repeat=2), product((1, 9, 10**9), (1,))):
+    sizes = product((1, 9, 51, 10**9), (1,))  # of 51, rounding would leave a little less than 0
+    for (p, q), (m, n) in product(product((0.0, 0.3, 1.0), repeat=2), sizes):
         least, most = proportions.difference(p, m, q, n)
         assert -1 <= least <= p - q <= most <= 1
         assert 0 <= proportions.wilson(p, m).least <= p <= proportions.wilson(p, m).most <= 1
