@@ -71,3 +71,8 @@ def test_chance_reverts_a_good_release_in_less_than_5_percent_of_rollouts():
     assert (stray >= reverts_at).any(1).mean() < 0.05
     bad = np.cumsum(rng.random((4000, 12)) < 0.2, 1)
     assert (bad >= reverts_at[:12]).any(1).mean() > 0.7
+
+
+def test_evidence_beyond_all_numbers_is_the_largest():
+    assert rollbacks.e_value(10_000, 10_000) == np.exp(700.0)
+    assert judge_rollbacks(10_000, 10_000).word == REVERT
