@@ -61,7 +61,7 @@ def test_impossible_numbers_are_refused(k, n, limit):
 def test_reason_has_numbers_limit_and_what_would_revert():
     reason = judge_rollbacks(1, 12).reason
     assert reason.startswith("1 of 12 opened devices rolled back (8.33 %); evidence ")
-    assert reason.endswith("reverts (at 2 devices)")
+    assert reason.endswith(" that it is more than 0.5 % of all, 1 holds, 20 reverts (at 2 devices)")
 
 
 def test_chance_reverts_a_good_release_in_less_than_5_percent_of_rollouts():
@@ -76,3 +76,13 @@ def test_chance_reverts_a_good_release_in_less_than_5_percent_of_rollouts():
 def test_evidence_beyond_all_numbers_is_the_largest():
     assert rollbacks.e_value(10_000, 10_000) == np.exp(700.0)
     assert judge_rollbacks(10_000, 10_000).word == REVERT
+
+
+def test_evidence_of_far_too_few_is_none():
+    assert rollbacks.e_value(1, 10**7) == 0.0
+
+
+def test_where_not_even_all_would_revert_one_more_than_all_does():
+    assert judge_rollbacks(0, 0).reverts_at == 1
+    assert judge_rollbacks(1, 1, 0.9).reverts_at == 2
+    assert judge_rollbacks(1, 1).reverts_at == 1
