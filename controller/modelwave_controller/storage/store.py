@@ -229,6 +229,10 @@ class Store:
             cause = getattr(error, "orig", None) or error
             if problem := self._damage(cause) or damage.proof(cause):
                 raise StorageError(self._damaged(problem)) from error
+            if _code(cause) == sqlite3.SQLITE_READONLY:
+                # If its -wal could not be opened for writing once, as the disk had a bad moment,
+                # SQLite has it read-only for as long as a connection lives: the next one opens it.
+                self._engine.dispose()
             problem = str(cause).splitlines()[0]
             advice = self._what_to_do(cause)
             raise StorageError(f"database {self.shown_url}: {problem}{advice}") from error
@@ -240,8 +244,7 @@ class Store:
             raise
 
     def _what_to_do(self, error: BaseException) -> str:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
-        advice = _ADVICE.get(code, "")
+        advice = _ADVICE.get(_code(error) & 0xFF, "")
         return f"; {advice.format(seconds=BUSY_SECONDS)}" if advice and self._is_sqlite else ""
 
     def _damage(self, error: BaseException) -> str:
@@ -294,6 +297,11 @@ def _parsed(url: str) -> URL:
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed
+
+
+def _code(error: BaseException) -> int:
+    """Returns SQLite's extended code of an error; that of success if it has none."""
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK))
 
 
 def _engine(url: URL) -> Engine:
