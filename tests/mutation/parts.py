@@ -58,7 +58,7 @@ PARTS = {
         _in(
             "tests/judge",
             *("test_statistics", "test_proportions", "test_looks", "test_contrast", "test_bounds"),
-            *("test_needs_bounds",),
+            *("test_needs_bounds", "test_permutation"),
             *("test_levels", "test_limit", "test_needs", "test_agreement", "test_compare"),
             *("test_devices", "test_drift", "test_estimated", "test_rollbacks", "test_silence"),
         ),
