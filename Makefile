@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # Without its bytecode, each of the thousand processes that tests start would compile modelwave.
 unexport PYTHONDONTWRITEBYTECODE
 STAMP  := $(VENV)/.installed
-# Tests wait for processes and brokers a quarter of their time: with two workers a core less is idle.
+# Tests wait for processes and brokers a quarter of their time: two workers keep a core busy.
 WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 
 .DEFAULT_GOAL := help

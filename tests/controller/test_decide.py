@@ -34,7 +34,7 @@ def plan(**changes: Any) -> Plan:
     return make_plan({"stages": stages, "trial": {"seconds": 1}} | changes)
 
 
-def stage(counts: Counts, since: float | None = 0, **changes: Any) -> StageFacts:
+def stage(counts: Counts = GOOD, since: float | None = 0, **changes: Any) -> StageFacts:
     return StageFacts(since, since, counts, **changes)
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
+from test_decide import BAD, GOOD, LOST, WAITING, plan, stage
 
 from modelwave_controller.judge import verdicts
 from modelwave_controller.phrases import moment, span
@@ -16,15 +17,10 @@ from modelwave_controller.rollout import decide
 from modelwave_controller.rollout.decide import Facts, StageFacts
 from modelwave_controller.rollout.events import Rest
 from modelwave_controller.rollout.gates import Counts, Gate
-from modelwave_controller.rollout.plan import Plan, make_plan
 from modelwave_controller.rollout.waiting import Approval, Start
 
 NOW = 60
 FIRST, SECOND = "stage 1 (10 %)", "stage 2 (100 %)"
-GOOD = Counts(devices=10, succeeded=10)
-BAD = Counts(devices=10, rolled_back=10)
-LOST = Counts(devices=10, failed=10)
-WAITING = Counts(devices=10)
 PASSED = "10 of 10 devices succeeded"
 ROLLED_BACK = f"{FIRST}: 10 of 10 opened devices rolled back (100 %)"
 REVERT_OR = (
@@ -43,16 +39,6 @@ NIGHTLY: dict[str, Any] = {
         for percent in (10, 100)
     ],
 }
-
-
-def plan(**changes: Any) -> Plan:
-    stage = {"soak_seconds": 50, "deadline_seconds": 100}
-    stages = [{"percent": percent} | stage for percent in (10, 100)]
-    return make_plan({"stages": stages, "trial": {"seconds": 1}} | changes)
-
-
-def stage(counts: Counts = GOOD, since: float | None = 0, **changes: Any) -> StageFacts:
-    return StageFacts(since, since, counts, **changes)
 
 
 def opened(*stages: StageFacts, **changes: Any) -> Facts:

@@ -122,7 +122,7 @@ def test_shares_ahead_have_the_error_of_counting_at_least(weight):
 
 
 @pytest.mark.parametrize("rises", [True, False])
-@pytest.mark.parametrize("share", [-0.5, 0.0, 0.001, 0.3, 0.999, 1.0, 1.5])
+@pytest.mark.parametrize("share", [-0.5, 0.0, 0.001, 0.1, 0.3, 0.9, 0.999, 1.0, 1.5])
 def test_a_share_moves_by_its_arcsine_and_stays_one(rises, share):
     found = Ahead(error=1e-12, freedom=50, bent=0.05, share=share)
     reach = (stats.t.isf(0.01, 50) + stats.t.isf(0.2, 50)) * 0.05

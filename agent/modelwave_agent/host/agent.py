@@ -83,8 +83,8 @@ class HostAgent:
         returns "", None or True if the update may go on now, else why not, or False: then the
         report says DEFERRED, and it is called again later. `runs_models`: whether the program calls
         `run`; else no release can run beside the live one. `itself`: the update of this agent, if a
-        launcher has started it. Raises ConfigError, and ProofError if
-        no runtime is installed."""
+        launcher has started it. Raises ConfigError, and ProofError if no runtime is
+        installed."""
         self.settings = settings
         self._unlock = weakref.finalize(self, os.close, locked(settings.state))
         root, root_problem = root_store.newest(str(settings.state), settings.root)

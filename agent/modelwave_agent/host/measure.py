@@ -33,7 +33,7 @@ import numpy
 
 from modelwave_agent.host.expendable import be_expendable
 from modelwave_agent.host.golden.sets import GoldenSet, inputs_of
-from modelwave_agent.host.memory import available_bytes
+from modelwave_agent.host.memory import available_bytes, bytes_of
 from modelwave_agent.host.prove import printable
 from modelwave_agent.host.runtime_options import add_runtime_options
 from modelwave_agent.host.runtimes import registry
@@ -170,20 +170,12 @@ def _forget_peak() -> None:
 
 def peak() -> int:
     """Returns the highest resident size of this process, in bytes (proc(5), VmHWM)."""
-    return _kilobytes("/proc/self/status", "VmHWM:")
+    return bytes_of("/proc/self/status", "VmHWM:")
 
 
 def resident(kind: str) -> int:
     """Returns the resident size of this process in bytes, "Rss" or "Pss", counted page by page."""
-    return _kilobytes("/proc/self/smaps_rollup", f"{kind}:")
-
-
-def _kilobytes(path: str, name: str) -> int:
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            if line.startswith(name):
-                return int(line.split()[1]) * 1024
-    return 0
+    return bytes_of("/proc/self/smaps_rollup", f"{kind}:")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

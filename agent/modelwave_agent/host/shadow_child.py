@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelwave_agent.host import agreement, given, shadow_input
 from modelwave_agent.host.expendable import be_expendable
+from modelwave_agent.host.memory import bytes_of
 from modelwave_agent.host.runtime_options import add_runtime_options
 from modelwave_agent.host.runtimes import registry
 from modelwave_agent.host.runtimes.port import HostRuntime
@@ -101,11 +102,7 @@ def judged(runtime: HostRuntime, tolerance: Any, inputs: "Given", live: "Arrays"
 def peak_bytes() -> int:
     """The most memory that this process has had. getrusage(2) would tell that of the agent too,
     from before the start of this program."""
-    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return 0
+    return bytes_of("/proc/self/status", "VmHWM:")
 
 
 def _received(line: socket.socket) -> tuple[bytes, bytes]:
