@@ -89,10 +89,11 @@ def test_service_that_leads_is_ready_and_says_its_figures(world: World) -> None:
 def test_one_that_stands_by_is_ready_while_another_leads(world: World) -> None:
     seen = Vitals()
     seen.came_round(database=True, broker=False, leads=False)
-    watched = made(world.store, world.now, seen)
-    assert asked(watched, "/readyz") == [(503, "no service leads\n")]
+    alone = made(world.store, world.now, seen)
+    assert asked(alone, "/readyz") == [(503, "no service leads\n")]
     lead(world)
-    assert asked(watched, "/readyz") == [(200, "ok\nstands by\n")]
+    beside = made(world.store, world.now, seen)
+    assert asked(beside, "/readyz") == [(200, "ok\nstands by\n")]
 
 
 def test_without_the_database_it_is_not_ready_and_says_its_own_figures() -> None:
@@ -104,6 +105,16 @@ def test_without_the_database_it_is_not_ready_and_says_its_own_figures() -> None
         assert Scrape(metrics[1].encode()).value("database_answers") == 0
         assert "it is away" not in metrics[1]
     over.set()
+
+
+def test_thread_that_asks_the_database_ends_with_the_listener(world: World) -> None:
+    before = set(threading.enumerate())
+    watched = made(world.store, world.now)
+    asked(watched, "/readyz")
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert asked(watched, "/livez") == [(200, "ok\n")]  # `watched` was there all the time
 
 
 def test_reasons_not_to_be_ready() -> None:

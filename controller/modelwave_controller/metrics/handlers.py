@@ -45,6 +45,7 @@ class Watched:
         application.router.add_get("/readyz", self.readyz)
         application.router.add_get("/healthz", self.healthz)
         application.router.add_get("/livez", self.livez)
+        application.on_cleanup.append(self._ended)
 
     async def metrics(self, _request: web.Request) -> web.Response:
         text = await self._ask(self._scraped)
@@ -62,6 +63,9 @@ class Watched:
 
     async def livez(self, _request: web.Request) -> web.Response:
         return _said([] if self._vitals.alive else [HANGS])
+
+    async def _ended(self, _application: web.Application) -> None:
+        self._asking.shutdown(wait=False, cancel_futures=True)
 
     async def _ask(self, read: Callable[[], Found]) -> Found | None:
         """Returns what `read` reads of the database; None if that does not answer in time."""
