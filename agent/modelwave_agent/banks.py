@@ -38,11 +38,8 @@ class Banks:
 
     def room(self, bank: int) -> int:
         """Returns how many bytes `bank` could hold after `clear`, with RESERVE_BLOCKS left free."""
-        try:
-            stat = os.statvfs(self.folder)
-            held = sum(self.size(bank, role) for role in FILE_ROLES + (DELTA,))
-        except OSError:
-            return 0  # the medium does not answer, so nothing can be stored on it
+        stat = os.statvfs(self.folder)
+        held = sum(self.size(bank, role) for role in FILE_ROLES + (DELTA,))
         # f_frsize × f_bavail; both Pythons have them at these indexes of the tuple.
         room = max(0, stat[1] * (stat[4] - RESERVE_BLOCKS) + held)
         return min(room, self.limit_bytes) if self.limit_bytes else room

@@ -270,11 +270,12 @@ class Ports:
         """Returns what a trial takes; `wanted`: what the order asks for."""
         return wanted
 
-    def has(self, bank: int, ram: "int | None" = None) -> "Document":
+    def has(self, bank: int, flash: "int | None" = None, ram: "int | None" = None) -> "Document":
         """Returns what the device has for a release in `bank`, in the form that
-        modelwave_shared.fit compares. `ram`: None to ask the runtime, which may raise anything."""
+        modelwave_shared.fit compares. `flash`, `ram`: None to ask the medium, which may raise
+        OSError, and the runtime, which may raise anything."""
         return {
-            "flash": self.banks.room(bank),
+            "flash": self.banks.room(bank) if flash is None else flash,
             "ram": self.runtime.free_ram() if ram is None else ram,
             "runtime": self.runtime.format,
             "runtime_version": self.runtime.version,

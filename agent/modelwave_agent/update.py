@@ -21,6 +21,8 @@ from modelwave_agent.work import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from modelwave_agent.ports import Ports
     from modelwave_agent.types import AcceptedOrder, Document, Enrolment, Live, Record
 
@@ -138,15 +140,23 @@ class Update:
     # Parts of the report.
 
     def has(self) -> "Document":
-        """Returns what the device has for a release (modelwave_shared.fit)."""
-        bank = spare(self.record)
-        try:
-            return self.ports.has(bank)
-        except MemoryError:
-            raise  # it passes, and the report is repeated
-        except Exception:  # of the runtime, which may be the program's
-            return self.ports.has(bank, ram=0)
+        """Returns what the device has for a release (modelwave_shared.fit), as far as it can tell:
+        else 0 bytes."""
+        ports, bank = self.ports, spare(self.record)
+        flash = _told(lambda: ports.banks.room(bank))
+        return ports.has(bank, flash, _told(ports.runtime.free_ram))
 
     def state(self) -> "Document":
         """Returns this model's part of the report."""
         return self.report.state(self.record, self.ports.clock.now())
+
+
+def _told(ask: "Callable[[], int]") -> int:
+    """Returns the answer of the medium or of the runtime, which may be the program's; 0 if there is
+    none."""
+    try:
+        return ask()
+    except MemoryError:
+        raise  # it passes, and the report is repeated
+    except Exception:
+        return 0

@@ -509,6 +509,24 @@ def test_runtime_that_cannot_tell_its_memory_ends_nothing_and_the_order_is_taken
     assert (world.last_report()["outcome"], world.last_report()["release"]) == ("SUCCEEDED", 2)
 
 
+def test_order_is_not_rejected_for_room_that_the_medium_could_not_tell(world, monkeypatch):
+    """It waits: REJECTED would be a false report until the order is judged again."""
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    calls = fails(monkeypatch, fakes.FakeBanks, "room", 4, OSError(5, "Input/output error"))
+    seen = []
+
+    def done(update):
+        seen.append((update.state()["outcome"], update.has()["flash"], update.has()["ram"]))
+        return settled(world, 2)(update)
+
+    assert asyncio.run(live(world, done))
+    assert len(calls) > 4
+    assert {outcome for outcome, _, _ in seen} == {"", "SUCCEEDED"}
+    assert seen[0][1:] == (0, world.ram)  # the report tells what is known
+    assert seen[-1][1] > 0
+    assert world.last_report()["release"] == 2
+
+
 @pytest.mark.parametrize("answer", [5, True, False, 0, b"", []])
 def test_hook_that_gives_no_text_is_named_as_the_reason(world, monkeypatch, answer):
     async def healthy(hooks, live):

@@ -102,8 +102,8 @@ class AgentPorts(Ports):
     start: "Start"
     is_begun = False  # `woken` was called
 
-    def has(self, bank: int, ram: "int | None" = None) -> "Document":
-        found = Ports.has(self, bank, ram)
+    def has(self, bank: int, flash: "int | None" = None, ram: "int | None" = None) -> "Document":
+        found = Ports.has(self, bank, flash, ram)
         found["runtimes"] = offered()
         return found
 

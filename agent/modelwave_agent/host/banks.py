@@ -14,7 +14,7 @@ class HostBanks(Banks):
     def room(self, bank: int) -> int:
         room = super().room(bank)
         if room < self.limit_bytes or not self.limit_bytes:
-            room += self._engine_bytes(bank)  # `clear` frees them
+            room += engines.held_bytes(self._engines(bank))  # `clear` frees them
         return min(room, self.limit_bytes) if self.limit_bytes else room
 
     def clear(self, bank: int) -> None:
@@ -22,12 +22,6 @@ class HostBanks(Banks):
         if folder.is_dir():
             shutil.rmtree(folder)
         super().clear(bank)
-
-    def _engine_bytes(self, bank: int) -> int:
-        try:
-            return engines.held_bytes(self._engines(bank))
-        except OSError:
-            return 0  # as in `room`: the medium does not answer
 
     def _engines(self, bank: int) -> Path:
         folder = engines.folder_of(self.path(bank, "model"))

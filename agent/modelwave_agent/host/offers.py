@@ -85,8 +85,8 @@ class HostPorts(Ports):
 
     runtime: DeviceRuntimes
 
-    def has(self, bank: int, ram: "int | None" = None) -> "Document":
-        found = super().has(bank, ram)
+    def has(self, bank: int, flash: "int | None" = None, ram: "int | None" = None) -> "Document":
+        found = super().has(bank, flash, ram)
         runtimes = offered(self.runtime.installed)
         return found | {
             "runtime_version": runtimes[self.runtime.format],

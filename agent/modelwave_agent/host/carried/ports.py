@@ -56,13 +56,14 @@ class CarrierPorts(Ports):
         """Inferences that nobody can count are not waited for."""
         return wanted if self.board.carrier.observes else {**wanted, "inferences": 0}
 
-    def has(self, bank: int, ram: int | None = None) -> "Document":
+    def has(self, bank: int, flash: int | None = None, ram: int | None = None) -> "Document":
         """Raises CarrierError if `ram` is None and the board has never answered."""
-        free = self.runtime.free_ram() if ram is None else ram
+        ram = self.runtime.free_ram() if ram is None else ram
+        flash = self.banks.room(bank) if flash is None else flash
         known = self.board.known
         return {
-            "flash": min(self.banks.room(bank), known.slot_bytes) if known else 0,
-            "ram": free,
+            "flash": min(flash, known.slot_bytes) if known else 0,
+            "ram": ram,
             "runtime": known.runtime if known else "",
             "runtime_version": known.runtime_version if known else "",
             "accelerator": "",

@@ -32,10 +32,7 @@ class AgentBanks(Banks):
         return Path(f"{self.folder}/{NAMES[bank]}.venv")
 
     def room(self, bank: int) -> int:
-        try:
-            return super().room(bank) + _bytes_of(self.venv(bank))  # `clear` frees them
-        except OSError:
-            return 0  # as there: the medium does not answer
+        return super().room(bank) + _bytes_of(self.venv(bank))  # `clear` frees them
 
     def clear(self, bank: int) -> None:
         environments.remove(self.venv(bank))
@@ -97,8 +94,8 @@ class AgentPorts(Ports):
     runtime: AgentRuntime
     start: Start
 
-    def has(self, bank: int, ram: int | None = None) -> "Document":
-        return super().has(bank, ram) | {"runtimes": host_platform.offered()}
+    def has(self, bank: int, flash: int | None = None, ram: int | None = None) -> "Document":
+        return super().has(bank, flash, ram) | {"runtimes": host_platform.offered()}
 
     def woken(self, record: "Record") -> "Next":
         start, self.start = self.start, self.start._replace(on_trial=False, verdict="")
