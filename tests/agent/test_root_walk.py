@@ -233,6 +233,15 @@ def test_stored_root_is_used_where_it_is_newer_than_the_enrolled_one_of_the_same
         assert root_store.newest(folder, enrolled) == (enrolled, "")
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_root_is_known_by_either_file_of_its_journal(tmp_path, left):
+    folder, second = str(tmp_path), document(2)
+    for _ in range(2):
+        root_store.write(folder, signing.root_envelope(second))
+    os.remove(f"{folder}/root.{1 - left}")
+    assert root_store.newest(folder, ROOT) == (second, "")
+
+
 def test_stored_root_that_is_damaged_is_told_and_walked_to_again(world):
     publish(world, document(2))
     comes_to(world, 2)
@@ -254,6 +263,19 @@ def test_stored_root_without_the_signatures_is_not_used(tmp_path):
     root, problem = root_store.newest(folder, ROOT)
     assert root == ROOT
     assert problem.startswith("the stored root cannot be used: signatures: 1 of the 2")
+
+
+def test_root_that_cannot_be_stored_is_asked_for_again(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(root_store, "write", full)
+    device = Enrolment("pi-1", "linux-cpu", ROOT)
+    walk = RootWalk(device, str(tmp_path), SetClock())
+    assert not walk.missed
+    assert not asyncio.run(walk.take(signing.root_envelope(document(2))))
+    assert (walk.missed, device.root) == (True, ROOT)
+    assert walk.problem.startswith("root 2: OSError: ")
 
 
 def test_root_that_cannot_be_stored_is_not_trusted_before_it_can(world, monkeypatch):

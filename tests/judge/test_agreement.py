@@ -1,10 +1,12 @@
 """Tests of the agreement of a release that runs beside the live one, against what is expected."""
 
+import math
 import random
 from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
+from scipy import stats
 
 from modelwave_controller.judge.agreement import Group, judge_expected
 from modelwave_controller.judge.compare import Occasion
@@ -12,7 +14,7 @@ from modelwave_controller.judge.devices import SHARE, Quantity, Sums
 from modelwave_controller.judge.levels import at_levels
 from modelwave_controller.judge.limit import Limited
 from modelwave_controller.judge.looks import Budget
-from modelwave_controller.judge.proportions import difference
+from modelwave_controller.judge.proportions import difference, wilson
 from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 
 AGREEMENT = Quantity("agreement", SHARE, True, 0.02)
@@ -94,3 +96,38 @@ def test_a_release_at_the_margin_fails_no_more_often_than_is_permitted(
             judge_expected([group(*shares, expected=measured, n=n)], AGREEMENT, LOOK).word == FAIL
         )
     assert fails / runs <= 0.07  # of 5 %: two standard errors of 400 runs above
+
+
+def test_the_bounds_take_in_both_uncertainties_of_each_target() -> None:
+    """By hand: t of one freedom less than there are devices, and Wilson's bounds."""
+    few, many = (0.9, 0.92), (0.91, 0.95, 0.99, 0.93)
+    groups = [group(*few, expected=0.95, n=100), group(*many, expected=0.98, n=300)]
+    found = judge_expected(groups, AGREEMENT, LOOK)
+    less = [*(share - 0.95 for share in few), *(share - 0.98 for share in many)]
+    mean, tail = sum(less) / 6, LOOK.to_pass
+    reach = stats.t.isf(tail, 5) * stats.sem(less)
+    above, below = [reach], [reach]
+    for one, n in zip(groups, (2, 4), strict=True):
+        least, most = wilson(one.expected, one.n, 1 - 2 * tail)
+        above.append(n / 6 * (one.expected - least))
+        below.append(n / 6 * (most - one.expected))
+    assert found.mean == pytest.approx(mean)
+    assert found.low == pytest.approx(mean - math.hypot(*below))
+    assert found.high == pytest.approx(mean + math.hypot(*above))
+
+
+def test_the_margin_itself_is_within_it() -> None:
+    one = [group(0.93, 0.95, 0.94, 0.92)]
+    both = LOOK._replace(budget=LOOK.budget._replace(share=1.0))
+    assert both.to_fail == both.to_pass
+    found = judge_expected(one, AGREEMENT, both)
+    assert found.low is not None
+    assert found.high is not None
+    for bound, word in ((found.low, PASS), (found.high, INCONCLUSIVE)):
+        at_bound = AGREEMENT._replace(margin=-bound)
+        assert judge_expected(one, at_bound, both).word == word
+
+
+def test_the_reason_says_what_was_expected() -> None:
+    found = judge_expected([group(0.96, 0.97, 0.98)], AGREEMENT, LOOK)
+    assert found.reason.startswith("agreement is 0.97 on 3 devices, 0.98 is expected: -0.01 (")

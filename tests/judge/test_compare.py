@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from modelwave_controller.judge import compare, levels
+from modelwave_controller.judge import compare, levels, needs
 from modelwave_controller.judge.compare import Pair
+from modelwave_controller.judge.contrast import counting_variance
 from modelwave_controller.judge.devices import NUMBER, RATIO, SHARE, Frozen, Quantity
 from modelwave_controller.judge.devices import arm as made_arm
 from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
@@ -194,3 +196,87 @@ def test_harm_within_the_margin_needs_no_permutation_however_certain_it_is():
     verdict = found(0.1, ACCURACY._replace(margin=0.2))
     assert verdict.t_p <= verdict.level
     assert (verdict.word, verdict.permutation_p) == (PASS, None)
+
+
+def numbers(canaries, controls):
+    """One target of devices with these numbers, on a scale of its own."""
+    frozen = Frozen(0.0, 0.0)
+    arms = (made_arm([sums(1, n) for n in side], POWER, frozen) for side in (canaries, controls))
+    return [Pair(*arms)]
+
+
+POWER = Quantity("power", NUMBER, higher_is_better=True, margin=1.0)
+
+
+def test_harm_of_exactly_the_margin_does_not_fail_and_needs_no_permutation():
+    pairs = numbers([0.0, 0.25, -0.25] * 4, [1.0, 1.25, 0.75] * 10)
+    verdict = compare.compare(pairs, POWER, occasion())
+    assert (verdict.harm, verdict.word, verdict.permutation_p) == (1.0, INCONCLUSIVE, None)
+    assert verdict.t_p < verdict.level
+    beyond = compare.compare(pairs, POWER._replace(margin=0.99), occasion())
+    assert (beyond.word, beyond.permutation_p) == (FAIL, pytest.approx(0, abs=0.001))
+
+
+def test_a_p_value_of_exactly_the_level_is_proof_if_the_permutation_says_so_too():
+    pairs = numbers([0.0, 0.5, 1.0, 1.5], [1.5, 2.0, 2.5, 3.0, 3.5])
+    quantity = POWER._replace(margin=0.5)
+    p = compare.compare(pairs, quantity, occasion()).t_p
+    budget = occasion().budget._replace(stages=1, looks=1, alpha=p)
+    verdict = compare.compare(pairs, quantity, occasion()._replace(budget=budget))
+    assert verdict.t_p == verdict.level
+    assert p < verdict.permutation_p  # 2 of 126 choices
+    assert verdict.word == INCONCLUSIVE
+    apart = numbers([0.0, 0.5, 1.0, 1.5], [1.75, 2.0, 2.5, 3.0, 3.5])
+    p = compare.compare(apart, quantity, occasion()).t_p
+    budget = budget._replace(alpha=p)
+    assert compare.compare(apart, quantity, occasion()._replace(budget=budget)).word == FAIL
+
+
+def test_a_bound_of_exactly_what_is_allowed_passes():
+    pairs = numbers([0.0, 0.25, 0.5], [0.25, 0.5, 0.0, 0.25])
+    high = compare.compare(pairs, POWER, occasion()).high
+    assert compare.compare(pairs, POWER._replace(margin=high), occasion()).word == PASS
+    below = POWER._replace(margin=math.nextafter(high, 0))
+    assert compare.compare(pairs, below, occasion()).word == INCONCLUSIVE
+
+
+def test_two_margins_are_said_where_a_stage_allows_them():
+    assert found(0.0, allowance=2).reason.endswith("the margin is 0.02, in this stage 0.04")
+
+
+def test_devices_that_are_alike_have_the_error_of_counting_in_both_arms():
+    frozen = Frozen(0.0, 0.0)
+    pairs = [
+        Pair(
+            made_arm([sums(10, 8)] * 4, ACCURACY, frozen),
+            made_arm([sums(1000, 900)] * 6, ACCURACY, frozen),
+        )
+    ]
+    verdict = compare.compare(pairs, ACCURACY, occasion(number=3))
+    harm = SHARE.bend(0.9) - SHARE.bend(0.8)
+    error = math.sqrt(0.25 / 40 + 0.25 / 6000)
+    assert verdict.t_p == pytest.approx(stats.t.sf(harm / error, 8))
+    shown = math.sqrt(counting_variance(40, 32) + counting_variance(6000, 5400))
+    assert verdict.high - verdict.harm == pytest.approx(
+        stats.t.isf(occasion(number=3).to_pass, 8) * shown
+    )
+
+
+@pytest.mark.parametrize("scale", [SHARE, NUMBER])
+def test_what_of_the_variance_is_counting_is_known_of_shares_only(scale):
+    quantity = ACCURACY._replace(scale=scale, margin=0.1)
+    frozen, chance = Frozen(0.0, 0.0), np.random.default_rng(6)
+    shares = 0.85 + 0.07 * chance.standard_normal(12)
+    arms = [
+        made_arm([sums(10, 10 * s) for s in side], quantity, frozen)
+        for side in (shares[:4], shares[4:])
+    ]
+    verdict = compare.compare([Pair(*arms)], quantity, occasion(windows=3))
+    assert verdict.word == INCONCLUSIVE
+    noise = 4 * counting_variance(40, 10 * sum(shares[:4])) if scale is SHARE else None
+    tail = occasion().to_pass
+    error = (verdict.high - verdict.harm) / stats.t.isf(tail, 10)
+    room = 0.1 - verdict.harm
+    needed = needs.need(needs.Arms(4, 8, error, 10), room, tail, 3, noise)
+    assert verdict.need == needed
+    assert (needed.windows is not None) == (scale is SHARE)

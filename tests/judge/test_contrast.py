@@ -72,3 +72,27 @@ def test_counting_has_a_variance_also_where_nothing_was_counted():
     assert counting_variance(8, 8) == pytest.approx(0.9 * 0.1 / 8)
     assert counting_variance(8, 1e9) == 0.0  # more were counted than there are
     assert bent_counting_variance(8) == 0.25 / 8
+
+
+def test_arms_of_one_variance_have_an_error():
+    found = contrast([(alternating(10, 1, 1), alternating(10, 2, 1))])
+    assert (found.error, found.freedom) == (pytest.approx(sqrt(2 * 10 / 9 / 10)), pytest.approx(18))
+
+
+def test_an_error_does_not_depend_on_how_large_the_numbers_are():
+    near, far = (contrast([([n, n + 1.0], [n, n + 2.0])]) for n in (0.0, 1e9))
+    assert far == near
+
+
+def test_variances_of_several_targets_weigh_by_the_squares_of_their_parts():
+    sizes = [(12, 30), (20, 10)]
+    groups = [(alternating(a, 0, 1), alternating(b, 1, 2)) for a, b in sizes]
+    weights = [a * b / (a + b) for a, b in sizes]
+    parts = [weight / sum(weights) for weight in weights]
+    one, two = (
+        variance * sum(part**2 / size[side] for part, size in zip(parts, sizes, strict=True))
+        for side, variance in ((0, 32 / 30), (1, 4 * 40 / 38))
+    )
+    found = contrast(groups)
+    assert found.error == pytest.approx(sqrt(one + two))
+    assert found.freedom == pytest.approx((one + two) ** 2 / (one**2 / 30 + two**2 / 38))

@@ -1,6 +1,7 @@
 """One number a device: order, repetition and gaps of its windows."""
 
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from modelwave_controller.judge import devices
 from modelwave_controller.judge.devices import (
     NOTHING,
+    NUMBER,
     RATIO,
+    SHARE,
     Frozen,
     Observed,
     Quantity,
@@ -18,6 +21,7 @@ from modelwave_controller.judge.devices import (
 )
 from tests.judge.building import ACCURACY, observed
 
+POWER = Quantity("power", NUMBER, higher_is_better=True, margin=0.0)
 WINDOWS = st.lists(
     st.builds(Window, st.integers(-20, 20), st.floats(0, 1000), st.floats(-1e6, 1e6)), max_size=30
 )
@@ -92,3 +96,69 @@ def test_a_ratio_beyond_all_numbers_is_shown_as_the_largest():
     latency = Quantity("latency", RATIO, higher_is_better=False, margin=0.2)
     assert latency.shown(1e9) == latency.shown(700.0) == math.expm1(700.0)
     assert latency.shown(699.5) == math.expm1(699.5)
+
+
+@pytest.mark.parametrize("window", [Window(0, devices.MAX_TOTAL, 1), Window(0, 1, -1e100)])
+def test_the_largest_window_still_counts(window):
+    assert devices.fold([window]) == Sums(window.weight, window.total)
+
+
+@pytest.mark.parametrize(
+    ("scale", "higher_is_better", "margin"),
+    [
+        (SHARE, True, 0.2),
+        (NUMBER, False, 0.2),
+        (RATIO, False, math.log(1.2)),
+        (RATIO, True, -math.log(0.8)),
+    ],
+)
+def test_the_margin_of_a_ratio_is_relative(scale, higher_is_better, margin):
+    quantity = Quantity("x", scale, higher_is_better, margin=0.2)
+    assert quantity.margin_on_scale == pytest.approx(margin)
+
+
+def test_a_share_outside_of_0_and_1_is_the_nearest_one():
+    assert [SHARE.bend(share) for share in (-0.1, 1.5)] == [0.0, math.pi / 2]
+
+
+def twins(*means, weight=1.0):
+    """Devices with the same mean in their odd and even windows before."""
+    return [Observed(Sums(weight, weight * m), Sums(weight, weight * m), NOTHING) for m in means]
+
+
+def test_the_mean_before_is_that_of_all_devices_also_of_a_single_label():
+    half = Observed(Sums(1, 7), NOTHING, NOTHING)
+    both = Observed(Sums(1, 2), Sums(3, 4), NOTHING)
+    assert devices.freeze([half, both, Observed(NOTHING, NOTHING, NOTHING)]) == (0.0, 4.25)
+    assert devices.freeze([]) == (0.0, 0.0)
+
+
+def test_theta_is_of_the_devices_that_have_both_halves():
+    both = twins(0.7, 0.8, 0.95)
+    halves = [Observed(Sums(1, 5), NOTHING, NOTHING), Observed(NOTHING, Sums(1, 5), NOTHING)]
+    assert devices.freeze([*both, *halves]).theta == devices.freeze(both).theta > 0.999
+    assert devices.freeze([*both[:2], *halves]).theta == 0.0
+
+
+def test_theta_of_devices_that_are_alike_is_0_and_never_above_1():
+    assert devices.freeze(twins(0.5, 0.5, 0.5)).theta == 0.0
+    chance = random.Random(1)
+    fleets = [twins(*(chance.random() for _ in range(5))) for _ in range(200)]
+    assert max(devices.freeze(fleet).theta for fleet in fleets) == 1.0
+
+
+def test_theta_does_not_depend_on_what_all_have_in_common():
+    odd, even = (1.0, 2.0, 4.0, 3.0), (2.0, 1.0, 4.0, 5.0)
+
+    def theta(common):
+        pairs = zip(odd, even, strict=True)
+        fleet = [Observed(Sums(1, x + common), Sums(1, y - common), NOTHING) for x, y in pairs]
+        return devices.freeze(fleet).theta
+
+    assert theta(1e12) == pytest.approx(theta(0.0), rel=1e-9)
+
+
+def test_an_arm_has_each_devices_own_mean_before_and_what_was_counted():
+    one = Observed(Sums(1, 0.25), NOTHING, Sums(4, 1))
+    found = devices.arm([one, one._replace(now=NOTHING)], POWER, Frozen(0.5, 0.9))
+    assert found == ([0.25 - 0.5 * 0.25], [0.25 - 0.5 * 0.25], (1, 4, 1))

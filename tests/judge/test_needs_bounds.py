@@ -1,6 +1,7 @@
 """The formulas of what a verdict needs, number by number."""
 
 from math import asin, ceil, pi, sin, sqrt
+from random import Random
 
 import pytest
 from scipy import stats
@@ -131,3 +132,20 @@ def test_a_share_moves_by_its_arcsine_and_stays_one(rises, share):
     moved = min(angle + reach, pi / 2) if rises else max(angle - reach, 0.0)
     harm = smallest_harm(found, 0.01, 0.0, rises)
     assert harm == pytest.approx(abs(sin(moved) ** 2 - within), abs=1e-10)
+
+
+def test_without_room_nothing_is_enough_though_no_device_differs():
+    assert need(Arms(4, 16, 0.0, 18.0), 0.0, TAIL, 1, 0.0) == Need(None, None)
+
+
+def test_room_that_is_next_to_nothing_needs_more_windows_than_there_are():
+    assert need(Arms(10, 10, 1.0, 18.0), 1e-200, TAIL, 1, 5.0) == Need(None, None)
+
+
+def test_devices_that_repeat_themselves_have_no_noise_but_for_rounding():
+    chance = Random(1)
+    for _ in range(300):
+        halves = [Sums(1, chance.random()) for _ in range(3)]
+        fleet = [Observed(half, half, NOTHING) for half in halves]
+        found = spread_ahead(fleet, Frozen(1.0, 0.0), 1)
+        assert found == pytest.approx(0.0, abs=1e-7)

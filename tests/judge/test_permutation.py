@@ -2,6 +2,7 @@
 
 from itertools import combinations, product
 from math import comb
+from random import Random
 
 import numpy as np
 import pytest
@@ -86,3 +87,58 @@ def test_rare_at_a_level_is_what_is_at_most_as_likely_or_cannot_be_rarer():
     assert Rarity(0.05, False).at_most(0.05)
     assert not Rarity(0.051, False).at_most(0.05)
     assert Rarity(0.5, True).at_most(0.05)
+
+
+def drawn(groups, seed):
+    """The share of draws as low as the canaries, by the form that is kept for ever: the smaller arm
+    is drawn from the sorted numbers, which are not put back in order between two draws."""
+    random, pools, observed = Random(seed).random, [], 0.0
+    for ours, others in groups:
+        mean = np.mean([*ours, *others])
+        pools.append((sorted(value - mean for value in (*ours, *others)), ours, others))
+        observed += sum(ours) - len(ours) * mean
+    as_low = 0
+    for _ in range(DRAWS):
+        whole = 0.0
+        for values, ours, others in pools:
+            chosen, sign = min((len(ours), 1), (len(others), -1), key=lambda arm: arm[0])
+            for place in range(chosen):
+                other = place + int(random() * (len(values) - place))
+                values[place], values[other] = values[other], values[place]
+            whole += sign * sum(values[:chosen])
+        as_low += whole <= observed + 1e-9
+    return (as_low + 1) / (DRAWS + 1)
+
+
+@pytest.mark.parametrize(("canaries", "controls"), [(8, 30), (30, 8), (9, 9)])
+def test_draws_of_a_seed_stay_what_they_are(canaries, controls):
+    """A decision is told again from the log, with its numbers."""
+    rng = np.random.default_rng(7)
+    groups = [
+        (rng.normal(0, 1, canaries).tolist(), rng.normal(0, 1, controls).tolist()) for _ in range(2)
+    ]
+    assert rarity(groups, 3).p == drawn(groups, 3)
+
+
+def test_as_many_choices_as_draws_are_counted():
+    found = rarity([([7.5], [float(n) for n in range(DRAWS - 1)])], 1)
+    assert found == Rarity(9 / DRAWS, False)
+
+
+def test_where_no_draw_is_as_low_a_control_within_the_canaries_takes_nothing_away():
+    """Else the draws' own smallest share would be all that many devices can show."""
+    canaries = [*(-100.0 - n for n in range(5)), 0.5]
+    assert rarity([(canaries, [float(n) for n in range(40)])], 1) == Rarity(1 / (DRAWS + 1), True)
+
+
+def test_a_draw_that_is_as_low_and_a_control_like_a_canary_take_it_away():
+    groups = [([-1.0, -1.0, 0.0], [0.0] * 187)]
+    found = [rarity(groups, seed) for seed in range(20)]
+    once = [one for one in found if one.p == 2 / (DRAWS + 1)]  # one draw had both of them
+    assert once
+    assert not any(one.extreme for one in once)
+
+
+def test_devices_that_are_all_alike_are_not_extreme():
+    assert rarity([([1.0], [1.0])], 1) == Rarity(1.0, False)
+    assert rarity([([2.0], []), ([1.0], [1.0])], 1) == Rarity(1.0, False)

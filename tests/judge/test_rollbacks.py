@@ -86,3 +86,10 @@ def test_where_not_even_all_would_revert_one_more_than_all_does():
     assert judge_rollbacks(0, 0).reverts_at == 1
     assert judge_rollbacks(1, 1, 0.9).reverts_at == 2
     assert judge_rollbacks(1, 1).reverts_at == 1
+
+
+@pytest.mark.parametrize(("k", "n", "share"), [(0, 0, "0 %"), (1, 1, "100 %"), (2, 4, "50 %")])
+def test_reason_has_the_share_of_those_that_were_opened(k, n, share):
+    assert judge_rollbacks(k, n).reason.startswith(
+        f"{k} of {n} opened devices rolled back ({share})"
+    )

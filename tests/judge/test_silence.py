@@ -59,3 +59,11 @@ def test_two_targets_prove_together_what_none_proves_alone():
     each = Heard(3, 6, 1, 20)
     assert judge_silence([each], BUDGET, 0).word == "PASS"
     assert judge_silence([each] * 3, BUDGET, 0).word == "FAIL"
+
+
+def test_one_canary_is_compared_and_the_level_itself_fails():
+    found = judge_silence([Heard(1, 1, 0, 3)], BUDGET, 0)
+    assert (found.word, found.p) == ("INCONCLUSIVE", pytest.approx(0.25))
+    at_level = Budget(1, 1, 1, False, alpha=found.p)
+    assert judge_silence([Heard(1, 1, 0, 3)], at_level, 0).word == "FAIL"
+    assert judge_silence([Heard(1, 1, 0, 3)], at_level._replace(alpha=0.24), 0).word != "FAIL"

@@ -42,7 +42,10 @@ def test_incomplete_beta_at_its_ends_is_exact() -> None:
     assert statistics.incomplete_beta(3, 4, 1.0) == 1
 
 
-@pytest.mark.parametrize(("a", "b", "x"), [(0, 1, 0.5), (1, -1, 0.5), (1, 1, 1.5), (1, 1, -0.1)])
+@pytest.mark.parametrize(
+    ("a", "b", "x"),
+    [(0, 1, 0.5), (1, 0, 0.5), (1, -0.5, 0.5), (1, -1, 0.5), (1, 1, 1.5), (1, 1, -0.1)],
+)
 def test_incomplete_beta_outside_of_its_domain_is_refused(a: float, b: float, x: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
         statistics.incomplete_beta(a, b, x)
@@ -81,3 +84,23 @@ def test_fishers_test_within_groups_is_that_of_all_ways_to_draw() -> None:
     for least in range(8):
         share = sum(one >= least for one in hits) / len(hits)
         assert statistics.fisher_tail(least, groups) == pytest.approx(share)
+
+
+def test_quantiles_of_both_ends_are_the_same_but_for_their_sign() -> None:
+    for freedom in (1, 2.5, 30):
+        for tail in (0.75, 1 - 2**-20, 1 - 2**-40):
+            assert statistics.t_quantile(tail, freedom) == -statistics.t_quantile(1 - tail, freedom)
+
+
+def test_what_is_certain_has_the_probability_1_and_nothing_more() -> None:
+    for total in range(2, 200):
+        for drawn in {1, total // 3 or 1, total // 2, total - 1}:
+            group = statistics.Group(drawn, total // 2, total)
+            least = max(0, group.drawn + group.marked - group.total)
+            assert statistics.fisher_tail(least, [group]) == 1.0
+            assert statistics.fisher_tail(least + 1, [group]) <= 1.0
+
+
+def test_what_is_next_to_certain_is_not_more_than_1() -> None:
+    groups = [statistics.Group(n, n, n + 60) for n in range(60, 200)]
+    assert max(statistics.fisher_tail(1, [group]) for group in groups) == 1.0
