@@ -1,10 +1,10 @@
 """A received order, together with everything that the checks need to judge it."""
 
-from modelwave_agent.record import is_under_way
+from modelwave_agent.record import is_under_way, said
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container
     from typing import Any
 
     from modelwave_agent.types import Document, Enrolment, Record, Shadow
@@ -25,14 +25,14 @@ class Case:
         model: str,
         device: "Enrolment",
         record: "Record",
-        has: "Document",
+        has: "Callable[[], Document]",
         judged: "Container[str]" = (),
         wall: "int | None" = None,
         is_synchronised: bool = False,
         shadow: "Shadow | None" = None,
     ) -> None:
         """`message`: the received bytes. `model`: the model that the topic names. `record`: the
-        model's record from the journal. `has`: the device's resources (modelwave_shared.fit).
+        model's record from the journal. `has`: as Ports.has, of the bank that is free.
         `judged`: digests of payloads that were refused before. `wall` and
         `is_synchronised`: as Clock tells them. `shadow`: the port of that name (ports.Ports)."""
         self.message = message
@@ -54,6 +54,14 @@ class Case:
     def digest(self) -> str:
         """The sha256 of the order's payload, in hex."""
         return self.envelopes[0].digest()
+
+    def resources(self) -> "Document":
+        """Returns what the device has (modelwave_shared.fit), as of now. Raises what the medium or
+        the runtime raises, but no ValueError, which would say that the order asks too much."""
+        try:
+            return self.has()
+        except ValueError as error:
+            raise RuntimeError(said(error))
 
     @property
     def under_way(self) -> bool:

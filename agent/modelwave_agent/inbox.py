@@ -48,27 +48,33 @@ class OrderInbox:
         self.report = report
         # Digests of payloads and messages that can never be accepted later, newest last.
         self.judged: "list[str]" = []
-        # The last refused message that may be accepted later; it is judged again.
+        # The newest order that may be accepted later, as it came, and its (epoch, sequence). It is
+        # judged again.
         self.later: "bytes | None" = None
+        self.number = (0, 0)
         # (epoch, sequence) of the newest authentic order that came, whether it was taken or not.
         self.seen = (0, 0)
-        self.unread = False  # since then a message came that could not be judged, or not be read
+        self.unread = False  # since then a message came that could not be read
+        # Of the last message not even the order could be read: it has to come again.
+        self.unjudged = False
 
     async def judge(self, message: bytes) -> "AcceptedOrder | None":
         """Returns the order in `message` if the device accepts it now, else None; the report then
         gives the reason."""
+        if message == self.later:
+            self.later = None  # unless it has to wait again
         try:
             if hexdigest(message) in self.judged:
+                self._told("")
                 return None
             with JUDGING:
                 order = await self._judged(message)
-        except Exception as error:  # of a port, or no memory: nothing that the order can help
-            self.report.tell("judging: " + said(error))
-            self.unread = True
-            self.later = self.later or message  # the program may need less memory later
+        except Exception as error:  # no memory, or the medium: nothing that the order can help
+            self._told(said(error))
+            self.unjudged = True
             return None
         if order:
-            self.later = None
+            self._outdate((order.document["epoch"], order.document["seq"]))
             self.report.clear()
         return order
 
@@ -88,7 +94,7 @@ class OrderInbox:
                 self.model,
                 self.device,
                 record,
-                self.ports.has(spare(record)),
+                lambda: self.ports.has(spare(self.ledger.record)),
                 self.judged,
                 self.ports.clock.wall(),
                 self.ports.clock.is_synchronised(),
@@ -97,14 +103,40 @@ class OrderInbox:
             try:
                 order = await judge(case, self.ports.clock.breathe)
             except AlreadyJudged:
+                self._told("")
                 return None
             except OrderRefused as refused:
+                self._told("")
                 self._refuse(refused, case)
                 self._note(case, refused.check.name)
                 return None
+            except Exception as error:  # of a port, or no memory
+                if not case.order:
+                    raise
+                self._wait(case)
+                self._told(said(error))
+                return None
+            self._told("")
             self._note(case, "")
             if record is self.ledger.record:  # else the record changed meanwhile: judge again
                 return order
+
+    def _told(self, why: str) -> None:
+        """Tells why the last message could not be judged; "": it was."""
+        self.unjudged = False
+        self.report.trouble("judging", "judging: " + why if why else "")
+
+    def _wait(self, case: "Case") -> None:
+        """Keeps the order, which is authentic, to judge it again, unless a newer one waits."""
+        number = (case.order["epoch"], case.order["seq"])
+        self.seen = max(self.seen, number)
+        if not self.later or number >= self.number:
+            self.later, self.number = case.message, number
+
+    def _outdate(self, number: "tuple[int, int]") -> None:
+        """Forgets the order that waits, if that of `number` came after it."""
+        if number >= self.number:
+            self.later = None
 
     def _note(self, case: "Case", refused: str) -> None:
         """Notes which orders have come; `refused` is the check that refused this one, or ""."""
@@ -117,13 +149,14 @@ class OrderInbox:
     def _refuse(self, refused: "OrderRefused", case: "Case") -> None:
         check, order = refused.check, case.order if refused.check.proven else None
         if check.passing:
-            self.later = case.message
+            self._wait(case)
         else:
             # A payload is remembered by its digest only if it is authentic: a stranger may have
             # sent the payload of a good order with a bad signature.
             digest = case.digest if check.proven else hexdigest(case.message)
             self.judged = (self.judged + [digest])[-MAX_JUDGED:]
-            self.later = None if check.proven else self.later
+            if order:
+                self._outdate((order["epoch"], order["seq"]))
         if order is None:
             self.report.tell(str(refused))
         else:

@@ -120,11 +120,12 @@ def fit(case: "Case") -> None:
         told = refusal(case.order, case.record, case.shadow)
         if told:
             raise ValueError("shadow: " + told)
-    found = shortfalls(case.manifest["needs"], case.has)
+    has = case.resources()
+    found = shortfalls(case.manifest["needs"], has)
     if "loading" in case.manifest:
         from modelwave_shared import tensors
 
-        found += tensors.shortfalls(case.manifest["loading"], case.has.get("runtimes", {}))
+        found += tensors.shortfalls(case.manifest["loading"], has.get("runtimes", {}))
     if found:
         raise ValueError("; ".join(found))
 

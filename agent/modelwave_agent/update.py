@@ -60,6 +60,7 @@ class Update:
             if again and message is not self.inbox.later:
                 return
             order = await self.inbox.judge(message)
+            self.missed = self.missed or self.inbox.unjudged
             if order and self._has_time_for(order):
                 await self.work.take(order)
             elif order:
@@ -115,7 +116,8 @@ class Update:
         not be judged, which may have been it."""
         taken = self.record["order"]
         number = max(self.inbox.seen, (taken["epoch"], taken["seq"]))
-        return number >= (epoch, seq) or seq == 0 or self.missed or self.inbox.unread
+        is_unknown = self.missed or self.inbox.unjudged or self.inbox.unread
+        return number >= (epoch, seq) or seq == 0 or is_unknown
 
     # Calls of the program.
 

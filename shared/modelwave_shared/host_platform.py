@@ -5,6 +5,7 @@ A host offers it under a name such as "cp311-aarch64-glibc", with the version of
 release of the agent needs it like a runtime: "cp311-aarch64-glibc>=2.28".
 """
 
+import functools
 import platform
 import struct
 import sys
@@ -41,6 +42,7 @@ def _machine() -> str:
     return _OF_32_BITS.get(machine, machine) if struct.calcsize("P") == 4 else machine
 
 
+@functools.cache  # on musl the interpreter's file is read for it
 def _libc() -> tuple[str, str]:
     """Returns its name and version; musl does not tell its version."""
     name, version = platform.libc_ver()

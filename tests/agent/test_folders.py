@@ -30,6 +30,32 @@ def test_an_error_that_passes_leaves_no_device_without_a_folder(
     assert (tmp_path / "state" / "digits").is_dir()
 
 
+def test_a_name_that_was_not_synced_is_no_folder_though_it_cannot_be_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: str) -> None:
+        if Path(path).name == "digits":
+            raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folders, "sync_name", fails)
+        patched.setattr(os, "rmdir", fails)
+        with pytest.raises(OSError, match="Input/output error"):
+            folders.make_folder(tmp_path / "digits")
+    assert (tmp_path / "digits").is_dir()
+    folders.make_folder(tmp_path / "digits")
+
+
+def test_a_folder_on_a_read_only_medium_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(folders, "sync_name", fails)
+    folders.make_folder(tmp_path)
+
+
 def test_an_error_that_stays_is_told(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
     with pytest.raises(FileExistsError):

@@ -97,7 +97,7 @@ def judge(case):
 def is_taken(message, wall=signing.ISSUED):
     """Whether a device without any earlier order would accept this one."""
     try:
-        case = Case(message, "digits", DEVICE, new_record(), signing.ROOM, (), wall, True)
+        case = Case(message, "digits", DEVICE, new_record(), lambda: signing.ROOM, (), wall, True)
         judge(case)
     except checks.OrderRefused:
         return False
@@ -338,7 +338,7 @@ def test_longest_reasons_fit_a_report():
         ("minimum", {}, late),
         ("manifest", {"manifest": dsse.read(line).digest()}, late),
     ):
-        case = Case(b"", name, device, record, signing.ROOM)
+        case = Case(b"", name, device, record, lambda: signing.ROOM)
         case.order, case.manifest = {**order, **changes}, NEW.document
         case.envelopes = [None, dsse.read(line)]
         row = next(row for row in checks.CHECKS if row.name == check)
@@ -361,7 +361,7 @@ def test_bitmap_with_its_own_slot_is_taken(world):
 def test_extra_of_a_manifest_takes_no_memory_in_an_update():
     release = signing.Release(2, b"new model " * 300, extra={"reliability_n": [10**9] * 16})
     message = signing.order(release, 6)
-    case = Case(message, "digits", DEVICE, new_record(), signing.ROOM, wall=signing.ISSUED)
+    case = Case(message, "digits", DEVICE, new_record(), lambda: signing.ROOM, wall=signing.ISSUED)
     judge(case)
     assert case.manifest["release"] == 2
     assert "extra" not in case.manifest
@@ -373,7 +373,7 @@ def test_extra_of_a_manifest_takes_no_memory_in_an_update():
 def test_only_a_number_is_taken_from_a_manifests_extra_as_its_limit(signed, known):
     extra = {"latency_limit_us": signed} if signed is not None else {}
     message = signing.order(signing.Release(2, b"new model " * 300, extra=extra), 6)
-    case = Case(message, "digits", DEVICE, new_record(), signing.ROOM, wall=signing.ISSUED)
+    case = Case(message, "digits", DEVICE, new_record(), lambda: signing.ROOM, wall=signing.ISSUED)
     judge(case)
     assert (case.manifest["limit_us"], type(case.manifest["limit_us"])) == (known, int)
 
@@ -387,7 +387,7 @@ def test_report_says_which_formats_are_read(world):
 def test_order_below_the_least_release_of_the_root_is_rejected():
     root = signing.root(minimum={"digits": 3})
     device = Enrolment(DEVICE.name, DEVICE.target, root)
-    case = Case(signing.order(NEW, 6), "digits", device, new_record(), signing.ROOM)
+    case = Case(signing.order(NEW, 6), "digits", device, new_record(), lambda: signing.ROOM)
     with pytest.raises(checks.OrderRefused, match="minimum: release 2 is below 3") as refused:
         judge(case)
     assert refused.value.check.proven

@@ -41,7 +41,7 @@ from modelwave_controller.operations.restore import Restored
 from modelwave_controller.people import local_token, tokens
 from modelwave_controller.rollout.events import FLEET as OF_FLEET
 from modelwave_controller.rollout.events import Held
-from modelwave_controller.storage import log, migrate, outbox, snapshot, tables
+from modelwave_controller.storage import damage, log, migrate, outbox, snapshot, tables
 from modelwave_controller.storage.store import Store
 
 DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -428,6 +428,23 @@ def test_a_database_in_order_is_replaced_only_by_force_and_put_aside(
     with closing(Store(f"sqlite:///{done.put_aside}")) as store, store.read() as connection:
         assert 2 in log.folded(connection).rollouts
     assert newest(world).id == 1
+
+
+def test_a_database_that_the_system_does_not_open_is_not_replaced(
+    world: World, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many files are open for a moment, and it is as good as it was."""
+    world.start(2, quick(100))
+    world.store.close()
+
+    def fails(_file: Path) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as full:
+        full.setattr(damage, "_sizes", fails)
+        with pytest.raises(StorageError, match=r"cannot be read: Too many open files; .* --force"):
+            put_back(world.home.path, file, world.now)
+    assert newest(world).id == 2
 
 
 def test_a_damaged_database_is_put_aside_without_force(world: World, file: Path) -> None:

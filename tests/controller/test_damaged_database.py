@@ -1,11 +1,13 @@
 """A file that is no database, or a damaged one: each command says so in one line."""
 
 import asyncio
+import errno
 import os
 import random
 import shutil
 import sqlite3
 import struct
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -112,6 +114,29 @@ def test_a_damaged_page_in_the_middle(
         opened.seek((page - 1) * size)
         opened.write(noise(page, size))
     refused(run(*command), "is damaged", "`modelwave restore FILE`", code=1)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_file_that_the_system_does_not_open_is_not_called_damaged(
+    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    def fails(_file: Path) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(damage, "_sizes", fails)
+    refused(run(*command), f"database {file} cannot be read: Too many open files; mend", code=1)
+
+
+def test_a_machine_without_a_free_thread_is_named(
+    run: Run, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", fails)
+        result = run("serve")
+    refused(result, "this machine has no thread for it: end other programs", code=1)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -154,6 +154,7 @@ def hit(log: str, point: Point) -> Hit:
     found = list(_injected(log))
     if not found:
         return Hit.MISSED
+    found += _cut_off(log, point)
     return Hit.REACHED if all(point.fault in one.errors for one in found) else Hit.IMPOSSIBLE
 
 
@@ -167,6 +168,22 @@ def _injected(log: str) -> Iterator[Call]:
         task = line.split(" ", 1)[0]
         if "(INJECTED)" in line and task.isdigit() and int(task) in begun:
             yield begun[int(task)]
+
+
+def _cut_off(log: str, point: Point) -> Iterator[Call]:
+    """The calls that strace was in when it let go and that may have been given the error too, by
+    their number: other threads make theirs at the same time."""
+    counts: Counter[int] = Counter()
+    begun: dict[int, Call] = {}
+    for line in log.splitlines():
+        task = line.split(" ", 1)[0]
+        if task.isdigit():
+            begun.pop(int(task), None)
+        for call in calls(line):
+            counts[call.task] += call.name == point.call
+            if call.name == point.call and line.endswith("<unfinished ...>"):
+                begun[call.task] = call
+    return (call for task, call in begun.items() if counts[task] == point.number)
 
 
 def spread(all_points: Sequence[Point], most: int) -> list[Point]:

@@ -59,6 +59,20 @@ def test_an_error_that_the_call_never_gives_is_no_hit() -> None:
     assert hit(log, Point("recvfrom", 2, "ECONNRESET")) is Hit.IMPOSSIBLE
 
 
+def test_an_error_that_another_thread_may_have_been_given_too_is_no_hit() -> None:
+    """strace lets go after the first one, and does not say any more how the other call ended."""
+    log = """\
+10 recvfrom(8<UNIX-STREAM:[2->1]>, "\\0", 4096, 0, NULL, NULL) = 1
+11 recvfrom(5<TCP:[127.0.0.1:1->127.0.0.1:2]>,  <unfinished ...>
+10 recvfrom(8<UNIX-STREAM:[2->1]>,  <unfinished ...>
+11 <... recvfrom resumed>0x1, 1, 0, NULL, NULL) = -1 ECONNRESET (x) (INJECTED)
+"""
+    assert hit(log, Point("recvfrom", 2, "ECONNRESET")) is Hit.IMPOSSIBLE
+    assert hit(log, Point("recvfrom", 1, "ECONNRESET")) is Hit.REACHED
+    other = log.replace("10 recvfrom(8<UNIX-STREAM:[2->1]>", "10 recvfrom(8<TCP:[a:1->b:2]>")
+    assert hit(other, Point("recvfrom", 2, "ECONNRESET")) is Hit.REACHED
+
+
 def test_a_kill_is_a_hit_when_the_process_was_killed() -> None:
     assert hit("10 +++ killed by SIGKILL +++\n", Point("write", 1, KILL)) is Hit.REACHED
     assert hit(LOG, Point("write", 99, KILL)) is Hit.MISSED

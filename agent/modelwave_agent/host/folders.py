@@ -1,7 +1,7 @@
 """Makes folders that are still there after a power cut: the name of each is synced, also if a
 program that was killed has made it."""
 
-import contextlib
+import errno
 from pathlib import Path
 
 from modelwave_agent.journal import sync_name
@@ -19,8 +19,11 @@ def make_folder(folder: Path) -> None:
 
 def _make(folder: Path) -> None:
     if folder.is_dir():
-        with contextlib.suppress(OSError):  # the medium may be read-only
+        try:
             sync_name(str(folder))
+        except OSError as error:
+            if error.errno != errno.EROFS:  # a medium that is read-only loses no name
+                raise
         return
     if folder.parent != folder:
         _make(folder.parent)

@@ -111,6 +111,9 @@ def _options(
 _CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
 
 
+_NO_THREAD = "can't start new thread"  # Python's words: there is no class for it
+
+
 def run(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code."""
     try:
@@ -132,6 +135,11 @@ def run(arguments: Sequence[str]) -> int:
         return 1
     except OSError as error:
         fail(f"{error.filename or 'disk'}: {error.strerror or error}")
+        return 1
+    except RuntimeError as error:
+        if str(error) != _NO_THREAD:
+            raise
+        fail("this machine has no thread for it: end other programs, or raise the limit of them")
         return 1
     except typer.Abort:  # a question was answered with no
         fail("stopped; nothing was done")

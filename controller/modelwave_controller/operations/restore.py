@@ -243,7 +243,7 @@ def _require_free(file: Path, force: bool) -> None:
         return
     if file.stat().st_size:
         snapshot.take_out_of_use(file)
-        if not damage.found(file) and not force:
+        if not force and not damage.found(file):
             raise OperatorError(
                 f"there is a database at {file}, and nothing is wrong with it; --force puts it "
                 "aside and the backup in its place"

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, LargeBinary, Table, Text
 
+from modelwave_controller.errors import StorageError
 from modelwave_controller.storage.migrate import NEWEST
 from modelwave_controller.storage.tables import metadata
 
@@ -75,7 +76,8 @@ _JSON: dict[tuple[str, str], Callable[[Any], bool]] = {
 
 def found(file: Path) -> str:
     """Returns what is wrong with the file, or "" if it is whole or absent. Whether it is whole may
-    depend on the file FILE-wal beside it, which is read as well."""
+    depend on the file FILE-wal beside it, which is read as well. Raises StorageError if the system
+    does not let it be read, which is no damage."""
     return cut_short(file) or _unreadable(file)
 
 
@@ -87,13 +89,17 @@ def proof(error: BaseException) -> str:
 
 def cut_short(file: Path) -> str:
     """Returns what the file's size and its first bytes show at once, or "". An empty file is a new
-    database: SQLite leaves one when it is killed at its first opening."""
+    database: SQLite leaves one when it is killed at its first opening. Raises StorageError, as
+    `found`."""
     try:
         return _cut_short(file)
     except FileNotFoundError:
         return ""
     except OSError as error:
-        return f"it cannot be read: {error.strerror}"
+        raise StorageError(
+            f"database {file} cannot be read: {error.strerror}; mend that, and try again; only if "
+            "its disk has lost it, `modelwave restore --force FILE` puts a backup in its place"
+        ) from error
 
 
 def _cut_short(file: Path) -> str:
