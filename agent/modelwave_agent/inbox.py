@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from modelwave_agent.ledger import Ledger
     from modelwave_agent.model_report import ModelReport
     from modelwave_agent.ports import Ports
-    from modelwave_agent.types import AcceptedOrder, Enrolment
+    from modelwave_agent.types import AcceptedOrder, Document, Enrolment
 
 JUDGING = Phase(
     "modelwave_agent.checks",
@@ -74,7 +74,7 @@ class OrderInbox:
             self.unjudged = True
             return None
         if order:
-            self._outdate((order.document["epoch"], order.document["seq"]))
+            self._outdate(order.document)
             self.report.clear()
         return order
 
@@ -133,9 +133,9 @@ class OrderInbox:
         if not self.later or number >= self.number:
             self.later, self.number = case.message, number
 
-    def _outdate(self, number: "tuple[int, int]") -> None:
-        """Forgets the order that waits, if that of `number` came after it."""
-        if number >= self.number:
+    def _outdate(self, order: "Document | None") -> None:
+        """Forgets the order that waits, if `order` is newer. None: it may be a stranger's."""
+        if order and (order["epoch"], order["seq"]) >= self.number:
             self.later = None
 
     def _note(self, case: "Case", refused: str) -> None:
@@ -155,8 +155,7 @@ class OrderInbox:
             # sent the payload of a good order with a bad signature.
             digest = case.digest if check.proven else hexdigest(case.message)
             self.judged = (self.judged + [digest])[-MAX_JUDGED:]
-            if order:
-                self._outdate((order["epoch"], order["seq"]))
+            self._outdate(order)
         if order is None:
             self.report.tell(str(refused))
         else:
