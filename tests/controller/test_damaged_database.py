@@ -24,7 +24,7 @@ from modelwave_controller.home import Home
 from modelwave_controller.service.leading import Leading
 from modelwave_controller.service.serve import Service
 from modelwave_controller.storage import damage, log, outbox
-from modelwave_controller.storage.store import Store
+from modelwave_controller.storage.store import LEAST_FREE, Store
 
 COMMANDS = (
     ("fleet", "status"),
@@ -283,6 +283,20 @@ def test_an_error_of_the_database_says_what_to_do(home: Home, code: int, advice:
     store = Store(home.database_url)
     with closing(store), pytest.raises(StorageError, match=f"so; .*{advice}"), store.read():
         raise error
+
+
+def test_an_error_of_a_full_disk_is_not_called_a_broken_one(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a running service SQLite cannot make its -shm there, and says that it is a fault."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    usage = shutil.disk_usage(home.path)._replace(free=LEAST_FREE - 1)
+    store = Store(home.database_url)
+    with closing(store):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage)
+        with pytest.raises(StorageError, match="error; its disk is full: make room"), store.read():
+            raise error
 
 
 def test_a_wrong_value_in_a_table_without_row_numbers_is_named_by_its_device(file: Path) -> None:

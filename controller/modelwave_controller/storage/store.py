@@ -8,6 +8,7 @@ it commits, and event ids increase in the order of commits.
 import contextlib
 import copy
 import logging
+import shutil
 import sqlite3
 import threading
 import time
@@ -54,6 +55,8 @@ _ADVICE = {
     sqlite3.SQLITE_CANTOPEN: "its folder must exist, and this user be allowed to write there",
     sqlite3.SQLITE_IOERR: "its disk has a fault, or is gone",
 }
+
+LEAST_FREE = 1 << 16  # bytes: with less SQLite cannot make the file -shm, and says SQLITE_IOERR
 
 logger = logging.getLogger(__name__)
 
@@ -244,8 +247,19 @@ class Store:
             raise
 
     def _what_to_do(self, error: BaseException) -> str:
-        advice = _ADVICE.get(_code(error) & 0xFF, "")
+        code = _code(error) & 0xFF
+        if code == sqlite3.SQLITE_IOERR and self._is_disk_full():
+            code = sqlite3.SQLITE_FULL
+        advice = _ADVICE.get(code, "")
         return f"; {advice.format(seconds=BUSY_SECONDS)}" if advice and self._is_sqlite else ""
+
+    def _is_disk_full(self) -> bool:
+        if not self._file:
+            return False
+        try:
+            return shutil.disk_usage(self._file.parent).free < LEAST_FREE
+        except OSError:
+            return False
 
     def _damage(self, error: BaseException) -> str:
         """Returns what is wrong with the database's file, if damage may have caused the error. It
