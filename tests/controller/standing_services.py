@@ -26,7 +26,7 @@ from modelwave_controller.service import leader
 from modelwave_controller.service import link as links
 from modelwave_controller.service.ingest import Ingest
 from modelwave_controller.service.serve import Service
-from modelwave_controller.storage import shares
+from modelwave_controller.storage import holder, shares
 from modelwave_controller.storage.store import Store
 
 
@@ -48,7 +48,7 @@ def _run(folder: Path, log: Path, name: str, point: str) -> None:
     handler = logging.FileHandler(log)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    leader._place = lambda: log.name
+    holder.place = lambda: log.name
     if len(sys.argv) > 1:
         leader.EXPIRED_SECONDS = float(sys.argv[1])
         leader.LOOK_SECONDS, leader.RENEW_SECONDS = 0.1, 0.3

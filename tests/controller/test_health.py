@@ -1,6 +1,8 @@
 """Tests that a dead service and a broker that is not connected are said, and that presence is then
 not known."""
 
+import os
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +14,7 @@ from rollout_world import FLEET, World
 
 from modelwave_controller.operations.health import Health
 from modelwave_controller.phrases import moment
-from modelwave_controller.storage import lease
+from modelwave_controller.storage import holder, lease
 from modelwave_controller.storage.lease import Identity, Lease, LinkState
 from modelwave_shared import topics
 
@@ -62,6 +64,24 @@ def test_dead_service_is_said_where_anybody_looks_and_presence_is_unknown(
     assert run("fleet", "status", "--json").json()["service_runs"] is False
     assert " unknown " in run("device", "list").out
     assert {entry["online"] for entry in run("device", "list", "--json").json()} == {None}
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_service_whose_process_is_there_is_not_to_be_started(
+    world: World, run: Run, is_there: bool
+) -> None:
+    """Its disk is full, or it hangs."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    pid = os.getpid() if is_there else ended.pid
+    world.start(1)
+    since = dead(world)
+    with world.store.write() as connection:
+        lease.take(connection, Identity("x", "here", pid, holder.place()), world.now)
+    said = " ".join(run("rollout", "status").out.split())
+    assert ("no service has run for" in said) != is_there
+    told = f"(process {pid} on here) has written nothing for 5 min, since {since}, though"
+    assert (told in said.replace("6 min", "5 min")) == is_there
 
 
 def test_broker_that_is_not_connected_is_said_and_presence_is_unknown(

@@ -58,7 +58,7 @@ def root(data: bytes) -> bool:
         assert all(len(key) == 32 for key in role_keys.values())
     assert documents.root_version(found) >= 1
     device = Enrolment("pi-1", "linux-cpu", found)
-    case = Case(b"", "digits", device, new_record(), HAS, wall=signing.ISSUED)
+    case = Case(b"", "digits", device, new_record(), lambda: HAS, wall=signing.ISSUED)
     _allowed(terms.root, case)
     return True
 
@@ -93,7 +93,9 @@ def order(data: bytes) -> bool:
     _allowed(maintenance.of_extra, extra.get(maintenance.STARTS), extra.get(maintenance.LENGTHS))
     chosen(extra.get(OFFERS, []), "ab" * 32, 2, 1 << 20)
     assert 0 <= extra.get("max_failed_ppm", 0) <= MILLION
-    case = Case(b"", "digits", Enrolment("pi-1", "linux-cpu", signing.root()), new_record(), HAS)
+    case = Case(
+        b"", "digits", Enrolment("pi-1", "linux-cpu", signing.root()), new_record(), lambda: HAS
+    )
     case.order, case.envelopes = found, [_Digest()]
     case.manifest = json.loads(helpers.payload(MANIFEST))
     for wall, is_synchronised in ((None, False), (signing.ISSUED, True), (signing.ISSUED, False)):

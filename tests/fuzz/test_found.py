@@ -1,9 +1,12 @@
 """What the fuzzers have found, each as the smallest input that shows it."""
 
+import io
 from pathlib import Path
 
 import pytest
 
+from modelwave_agent.board import http as board_http
+from modelwave_agent.host import answer
 from modelwave_agent.host.place import _parts
 from modelwave_agent.ports import FetchError
 from modelwave_controller.api.starts import CALLS
@@ -12,6 +15,8 @@ from modelwave_controller.models.targets import read_targets
 from modelwave_controller.rollout.plan import parse_plan
 from modelwave_controller.trust import keys
 from modelwave_controller.web import said
+from tests.fuzz.downloads import _Intake, _Stream
+from tests.fuzz.judging import run
 
 
 @pytest.mark.parametrize("key", ['"\\u007f\\u001b[2J"', '"a\\nb"', '"' + "x" * 5000 + '"'])
@@ -62,3 +67,22 @@ def test_key_of_another_kind_that_openssl_does_not_take_is_refused(tmp_path: Pat
     file.write_text(f"-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
     with pytest.raises(OperatorError, match="not a private key"):
         keys.load_key(file, bytes)
+
+
+@pytest.mark.parametrize("line", [b"\rTransfer-Encoding: chunked", b" Transfer-Encoding: chunked"])
+def test_line_of_a_head_that_begins_with_white_space_is_no_field(line: bytes) -> None:
+    """It goes on with the field before it, as an old HTTP had it."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 4\n" + line + b"\r\n\r\nbody"
+    with pytest.raises(FetchError, match="a line that is no field"):
+        answer.read_head(io.BufferedReader(io.BytesIO(head)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("line", [b"\rContent-Length: 3", b"\tContent-Length: 3", b"  ", b"\r "])
+def test_line_that_begins_with_white_space_neither_is_a_field_on_a_board_nor_ends_the_head(
+    line: bytes,
+) -> None:
+    stream = _Stream(b"HTTP/1.1 200 OK\nContent-Length: 3000\n" + line + b"\n\nbody")
+    buffer = memoryview(bytearray(board_http.BUFFER_BYTES))
+    asked = board_http._ask(stream, "GET", buffer, _Intake(0, 3000))  # type: ignore[arg-type]
+    assert run(asked) == 3000
+    assert stream.file.read() == b"body"

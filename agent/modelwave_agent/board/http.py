@@ -178,7 +178,7 @@ class _Head:
             size += 1
             if self.buffer[size - 1] == NEWLINE:
                 self.left -= size
-                return bytes(self.buffer[:size]).strip().lower()
+                return bytes(self.buffer[:size]).rstrip(b"\r\n").lower()
         raise FetchError("the answer's head has no end within %d bytes" % MAX_HEAD_BYTES)
 
 

@@ -126,7 +126,7 @@ def read_head(stream: BinaryIO) -> Head:
                 )
             if not line.strip(b"\r\n"):
                 break
-            lines.append(line.decode("latin-1").strip())
+            lines.append(line.decode("latin-1").rstrip("\r\n\t "))
         head = _head_of(lines)
         if head.status // 100 != 1 or head.status == 101:
             return head

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from modelwave_controller.phrases import moment, span
-from modelwave_controller.storage import lease, log, shares
+from modelwave_controller.storage import holder, lease, log, shares
 from modelwave_controller.storage.lease import Lease, LinkState
 
 # A running service stores the time of its ticks every few seconds.
@@ -24,6 +24,7 @@ class Health(NamedTuple):
     leader: Lease | None
     now: float
     shares: tuple[str, ...] = ()
+    is_there: bool = False  # the leader's process is on this machine
 
     @property
     def service_runs(self) -> bool:
@@ -40,6 +41,12 @@ class Health(NamedTuple):
         """Returns what is wrong, and what to do; "" for nothing."""
         if not self.seen_at:
             return "no service has run yet: start `modelwave serve`"
+        if not self.service_runs and self.leader and self.is_there:
+            return (
+                f"the service ({lease.described(self.leader)}) has written nothing for "
+                f"{self._long(self.seen_at)}, though its process is there: its log says why, such "
+                "as a full disk"
+            )
         if not self.service_runs:
             return f"no service has run for {self._long(self.seen_at)}: start `modelwave serve`"
         if self.link is None or self.link.connected:
@@ -61,10 +68,12 @@ def health(connection: Connection, now: float) -> Health:
     link = lease.link_state(connection)
     seen = log.service_seen_at(connection)
     troubles = (share.problem(now) for share in shares.stored(connection))
+    leader = lease.holder(connection)
     return Health(
         seen,
         link if link.since else None,
-        lease.holder(connection),
+        leader,
         now,
         tuple(one for one in troubles if one),
+        leader is not None and holder.is_there(leader) is True,
     )

@@ -24,12 +24,11 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 from sqlalchemy import Connection
 
 from modelwave_controller.service.trouble import Trouble
-from modelwave_controller.storage import lease
+from modelwave_controller.storage import holder, lease
 from modelwave_controller.storage.lease import LEADER, Identity, Lease, Seat
 from modelwave_controller.storage.store import Store
 
@@ -45,7 +44,9 @@ MAX_HOST = 64
 
 def identity() -> Identity:
     """Returns a new identity for a service of this process."""
-    return Identity(secrets.token_hex(8), socket.gethostname()[:MAX_HOST], os.getpid(), _place())
+    return Identity(
+        secrets.token_hex(8), socket.gethostname()[:MAX_HOST], os.getpid(), holder.place()
+    )
 
 
 class Candidate:
@@ -257,22 +258,4 @@ def _is_unreached(found: Lease) -> bool:
 
 def _has_ended(found: Lease) -> bool:
     """Returns whether the holder was a process of this machine (or container) and has ended."""
-    if not found.place or found.place != _place():
-        return False
-    try:
-        os.kill(found.pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass  # a process of somebody else
-    return False
-
-
-def _place() -> str:
-    """Returns the same for processes that see each other's process ids: the boot of the machine and
-    the namespace. "" where the system does not say."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:
-        return ""
+    return holder.is_there(found) is False
