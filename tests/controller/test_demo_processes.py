@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from simulated_fleet import DEADLINE_SECONDS, poll
 
+from modelwave_controller.demo.command import CommandLine
+from modelwave_controller.interruption import Interrupted
+
 pytestmark = pytest.mark.slow
 
 # A demo of three processes that do not mind SIGTERM but note it.
@@ -126,3 +129,13 @@ def test_a_demo_ignores_what_its_caller_ignores(
         process.stdin.close()
         assert process.wait(DEADLINE_SECONDS) == 0
         assert [lives(child) for child in children] == [False] * 3
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_command_that_a_signal_ended_ends_the_demo_by_that_signal(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    line = CommandLine(tmp_path, lambda _arguments: 128 + number)
+    with pytest.raises(Interrupted) as ended:
+        line.asks("release", "create", "digits")
+    assert ended.value.exit_code == 128 + number

@@ -13,6 +13,7 @@ from typing import Any
 
 from modelwave_controller.demo.processes import CONTROLLER
 from modelwave_controller.errors import StorageError
+from modelwave_controller.interruption import ENDING, Interrupted
 from modelwave_controller.terminal import safe, say
 
 PASSPHRASE_VARIABLE = "MODELWAVE_PASSPHRASE"
@@ -67,7 +68,8 @@ class CommandLine:
 
     def _run_here(self, arguments: Sequence[str]) -> tuple[int, str, str]:
         """Runs a command in this process and returns (exit code, stdout, stderr). Starting a
-        process for each command would take most of the demo's time."""
+        process for each command would take most of the demo's time. Raises Interrupted if a signal
+        has ended it, which is for the demo."""
         out, err = io.StringIO(), io.StringIO()
         before = os.environ.get(PASSPHRASE_VARIABLE)
         os.environ[PASSPHRASE_VARIABLE] = PASSPHRASE
@@ -79,4 +81,6 @@ class CommandLine:
                 del os.environ[PASSPHRASE_VARIABLE]
             else:
                 os.environ[PASSPHRASE_VARIABLE] = before
+        if code - 128 in ENDING:
+            raise Interrupted(code - 128)
         return code, out.getvalue(), err.getvalue()
