@@ -77,6 +77,13 @@ def test_line_of_a_head_that_begins_with_white_space_is_no_field(line: bytes) ->
         answer.read_head(io.BufferedReader(io.BytesIO(head)))  # type: ignore[arg-type]
 
 
+def test_only_spaces_and_tabs_around_the_value_of_a_field_are_no_part_of_it() -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\x1d\r\n\r\n"
+    found = answer.read_head(io.BufferedReader(io.BytesIO(head)))  # type: ignore[arg-type]
+    with pytest.raises(FetchError, match="a Transfer-Encoding that is not read here"):
+        found.is_chunked()
+
+
 @pytest.mark.parametrize("line", [b"\rContent-Length: 3", b"\tContent-Length: 3", b"  ", b"\r "])
 def test_line_that_begins_with_white_space_neither_is_a_field_on_a_board_nor_ends_the_head(
     line: bytes,

@@ -17,6 +17,7 @@ MAX_CHUNK_LINE_BYTES = 1024  # a chunk's size with its extensions
 # A server may send so many bytes of lines between chunks, and so many more for each of the data.
 MAX_LINES_BYTES, LINES_SHARE = 65536, 8
 
+_SPACE = " \t"  # around a value; Python's own strip takes more
 _STATUS = re.compile(r"HTTP/1\.\d (\d{3})(?: .*)?", re.ASCII)
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)", re.ASCII)
 _LENGTH = re.compile(r"\d{1,15}", re.ASCII)
@@ -91,7 +92,9 @@ class ChunkedBody(Body):
         if self.began and self._line().strip(b"\r\n"):
             raise FetchError("a chunk is longer than the server said")
         self.began = True
-        size = self._line().split(b";")[0].strip()  # extensions come after the size
+        size = (
+            self._line().split(b";")[0].strip(b"\r\n" + _SPACE.encode())
+        )  # extensions come after the size
         if not _CHUNK_SIZE.fullmatch(size):
             raise FetchError("a chunk has no size")
         return int(size, 16)
@@ -126,7 +129,7 @@ def read_head(stream: BinaryIO) -> Head:
                 )
             if not line.strip(b"\r\n"):
                 break
-            lines.append(line.decode("latin-1").rstrip("\r\n\t "))
+            lines.append(line.decode("latin-1").rstrip("\r\n" + _SPACE))
         head = _head_of(lines)
         if head.status // 100 != 1 or head.status == 101:
             return head
@@ -146,6 +149,6 @@ def _head_of(lines: list[str]) -> Head:
         field = _FIELD.fullmatch(line)
         if not field:
             raise FetchError("the answer's head has a line that is no field")
-        name, value = field[1].lower(), field[2].strip()
+        name, value = field[1].lower(), field[2].strip(_SPACE)
         fields[name] = f"{fields[name]}, {value}" if name in fields else value
     return Head(int(found[1]), fields)
