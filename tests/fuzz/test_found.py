@@ -69,7 +69,9 @@ def test_key_of_another_kind_that_openssl_does_not_take_is_refused(tmp_path: Pat
         keys.load_key(file, bytes)
 
 
-@pytest.mark.parametrize("line", [b"\rTransfer-Encoding: chunked", b" Transfer-Encoding: chunked"])
+@pytest.mark.parametrize(
+    "line", [b"\rTransfer-Encoding: chunked", b" Transfer-Encoding: chunked", b"\r"]
+)
 def test_line_of_a_head_that_begins_with_white_space_is_no_field(line: bytes) -> None:
     """It goes on with the field before it, as an old HTTP had it."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 4\n" + line + b"\r\n\r\nbody"
@@ -84,7 +86,9 @@ def test_only_spaces_and_tabs_around_the_value_of_a_field_are_no_part_of_it() ->
         found.is_chunked()
 
 
-@pytest.mark.parametrize("line", [b"\rContent-Length: 3", b"\tContent-Length: 3", b"  ", b"\r "])
+@pytest.mark.parametrize(
+    "line", [b"\rContent-Length: 3", b"\tContent-Length: 3", b"  ", b"\r ", b"\r\r"]
+)
 def test_line_that_begins_with_white_space_neither_is_a_field_on_a_board_nor_ends_the_head(
     line: bytes,
 ) -> None:

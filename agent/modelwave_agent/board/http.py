@@ -178,7 +178,8 @@ class _Head:
             size += 1
             if self.buffer[size - 1] == NEWLINE:
                 self.left -= size
-                return bytes(self.buffer[:size]).rstrip(b"\r\n").lower()
+                end = size - 2 if bytes(self.buffer[:size]).endswith(b"\r\n") else size - 1
+                return bytes(self.buffer[:end]).lower()
         raise FetchError("the answer's head has no end within %d bytes" % MAX_HEAD_BYTES)
 
 

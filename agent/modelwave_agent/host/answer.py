@@ -18,6 +18,7 @@ MAX_CHUNK_LINE_BYTES = 1024  # a chunk's size with its extensions
 MAX_LINES_BYTES, LINES_SHARE = 65536, 8
 
 _SPACE = " \t"  # around a value; Python's own strip takes more
+_LINE_ENDS = (b"\r\n", b"\n")
 _STATUS = re.compile(r"HTTP/1\.\d (\d{3})(?: .*)?", re.ASCII)
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)", re.ASCII)
 _LENGTH = re.compile(r"\d{1,15}", re.ASCII)
@@ -89,7 +90,7 @@ class ChunkedBody(Body):
         return piece
 
     def _next_size(self) -> int:
-        if self.began and self._line().strip(b"\r\n"):
+        if self.began and self._line() not in _LINE_ENDS:
             raise FetchError("a chunk is longer than the server said")
         self.began = True
         size = (
@@ -127,7 +128,7 @@ def read_head(stream: BinaryIO) -> Head:
                     if left
                     else f"the answer's head has no end within {MAX_HEAD_BYTES} bytes"
                 )
-            if not line.strip(b"\r\n"):
+            if line in _LINE_ENDS:
                 break
             lines.append(line.decode("latin-1").rstrip("\r\n" + _SPACE))
         head = _head_of(lines)
