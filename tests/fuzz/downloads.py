@@ -79,7 +79,9 @@ def _by_client(data: bytes, most: int) -> tuple[int, bytes] | None:
     with contextlib.suppress(http.client.HTTPException, ValueError, OSError):
         found = http.client.HTTPResponse(_Socket(data))  # type: ignore[arg-type]
         found.begin()
-        return found.status, found.read(most)
+        encoding = found.getheader("Transfer-Encoding", "")
+        if encoding == encoding.strip(" \t"):  # it leaves spaces there, and knows none with them
+            return found.status, found.read(most)
     return None
 
 
