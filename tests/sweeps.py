@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterable
 
-from tests.ending import end_at_sigterm, was_sigterm
+from tests.ending import INTERRUPTED, end_at_sigterm, was_sigterm
 
 # {sweep: the module that runs it}; each ends with a line of what it did (docs/testing.md).
 SWEEPS = {
@@ -31,18 +31,23 @@ def main() -> int:
     if unknown := [name for name in names if name not in SWEEPS]:
         parser.error(f"{', '.join(unknown)}: no such sweep; there are {', '.join(SWEEPS)}")
     said: dict[str, str] = {}
-    good = 0
+    good, is_ended = 0, False
     try:
         for name in names:
             print(f"\n== {name}", flush=True)
             code, said[name] = _run(SWEEPS[name])
             good += code == 0
     except KeyboardInterrupt:  # the sweep was interrupted, too, and has tidied up
+        is_ended = True
         print("\nended by Ctrl-C")
     print()
     for name, line in said.items():
         print(f"{name:10} {line}")
-    print(f"sweeps: {good} of {len(names)} without a fault")
+    line = f"sweeps: {good} of {len(said)} without a fault"
+    if is_ended:
+        print(f"{line}; ended by Ctrl-C, {len(names) - len(said)} did not come to their end")
+        return INTERRUPTED
+    print(line)
     return int(good < len(names))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import sweeps
+from tests.ending import INTERRUPTED
 
 TOP = Path(__file__).parents[1]
 
@@ -38,6 +39,23 @@ def test_it_ends_with_a_line_and_with_1_if_a_sweep_did(
     assert (scene, last) == ("a scene", f"one: 7 cases, {code} bad")
     assert summed == f"one        one: 7 cases, {code} bad (0 min)"
     assert line == f"sweeps: {1 - code} of 1 without a fault"
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_ctrl_c_is_told_apart_from_a_fault(
+    code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(module: str) -> tuple[int, str]:
+        if module == "tests.disk":
+            return code, "disk: a line (0 min)"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeps, "_run", run)
+    monkeypatch.setattr(sys, "argv", ["sweeps", "disk", "sqlite", "day"])
+    assert sweeps.main() == INTERRUPTED
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"sweeps: {1 - code} of 1 without a fault; ended by Ctrl-C, 2 did not come to their end"
+    )
 
 
 @pytest.mark.parametrize(("module", "kind"), [("disk", "scene"), ("histories", "course")])

@@ -3,6 +3,7 @@
 python -m tests.agent.line_sweep [STEP] [FAULT …]       every STEP-th case, of these faults
 """
 
+import argparse
 import random
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from modelwave_shared import line_frames as wire
 from tests.agent.line_world import LineWorld
+from tests.arguments import whole
 
 BOARD, GATEWAY = 0, 1
 NOISE = b'Traceback (most recent call last):\r\n  File "main.py", line 7\r\n'
@@ -178,9 +180,17 @@ def sweep(step=1, names=()):
     return len(found[::step]), bad
 
 
-if __name__ == "__main__":
-    count, bad = sweep(int((sys.argv[1:] or [1])[0]), tuple(sys.argv[2:]))
+def main():
+    parser = argparse.ArgumentParser(prog="tests.agent.line_sweep", description="Disturb a wire.")
+    parser.add_argument("step", nargs="?", type=whole(1), default=1, help="every N-th case")
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help="all, unless some are named")
+    given = parser.parse_args()
+    count, bad = sweep(given.step, tuple(given.faults))
     for name, faults in bad.items():
         print(name, faults)
     print(f"{count} cases, {len(bad)} bad")
-    sys.exit(bool(bad))
+    return int(bool(bad))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -23,10 +23,12 @@ from modelwave_controller.cli import run
 from modelwave_controller.demo.processes import processes
 from modelwave_controller.interruption import ENDING, Interrupted
 from modelwave_shared import ed25519
+from tests.arguments import whole
 from tests.day import clock
 from tests.day.figures import Figures
 from tests.day.releases import drawn
 from tests.day.world import Day
+from tests.ending import INTERRUPTED
 from tests.heal.devices import PowerCut, hash_file
 from tests.heal.fleet import memory
 
@@ -117,14 +119,8 @@ def patched():
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="tests.day", description=__doc__.splitlines()[0])
-    parser.add_argument("--rollouts", type=int, default=ROLLOUTS)
-    parser.add_argument("--devices", type=int, default=DEVICES, help="with the real ones")
-    parser.add_argument("--hosts", type=int, default=HOSTS, help="real agents on CPython")
-    parser.add_argument("--boards", type=int, default=BOARDS, help="real agents on MicroPython")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    told, begun = Told(), clock.real_monotonic()
+    given = _arguments()
+    told, begun, is_ended = Told(), clock.real_monotonic(), False
     logging.disable(logging.CRITICAL)  # of the simulated devices
     try:
         with (
@@ -135,15 +131,34 @@ def main():
         ):
             runner.get_loop().set_exception_handler(_tell)
             runner.run(play(running, given, told))
-    except (Interrupted, asyncio.CancelledError):
-        told.fault(f"ended by Ctrl-C after {told.rollouts} rollouts; seed {given.seed}")
+    except (KeyboardInterrupt, Interrupted, asyncio.CancelledError):
+        is_ended = True
+        print(f"ended by Ctrl-C after {told.rollouts} rollouts; seed {given.seed}")
     print(f"{clock.real_monotonic() - begun:.0f} s of real time")
     print(
         f"day: {told.hours:.0f} h, {given.devices} devices, {told.rollouts} rollouts, "
         f"{told.right} verdicts right, {told.lost} devices lost, {told.figures.line()}, "
-        f"{told.bad} bad"
+        f"{told.bad} bad{'; ended by Ctrl-C' if is_ended else ''}"
     )
-    return int(told.bad > 0)
+    return INTERRUPTED if is_ended else int(told.bad > 0)
+
+
+def _arguments():
+    parser = argparse.ArgumentParser(prog="tests.day", description=__doc__.splitlines()[0])
+    parser.add_argument("--rollouts", type=whole(1), default=ROLLOUTS)
+    parser.add_argument("--devices", type=whole(2), default=DEVICES, help="with the real ones")
+    parser.add_argument("--hosts", type=whole(0), default=HOSTS, help="real agents on CPython")
+    parser.add_argument(
+        "--boards", type=whole(0), default=BOARDS, help="real agents on MicroPython"
+    )
+    parser.add_argument("--seed", type=whole(0), default=0)
+    given = parser.parse_args()
+    real = given.hosts + given.boards
+    if not real:
+        parser.error("--hosts and --boards: at least 1 of both together")
+    if given.devices <= real:
+        parser.error(f"--devices: at least {real + 1}, as {real} are real and one is simulated")
+    return given
 
 
 def _tell(loop, context):

@@ -30,10 +30,13 @@ from benchmarks.scale.shipped import shipped
 
 from modelwave_controller.broker import hash_password
 from modelwave_controller.demo.processes import Processes, processes
+from modelwave_controller.interruption import Interrupted
+from tests.arguments import whole
 from tests.controller.rollout_world import World
 from tests.day import flooder
 from tests.day.honest import Honest
 from tests.day.parts import core_seconds, settle, started, watched
+from tests.ending import INTERRUPTED
 
 SECONDS, DEVICES = 60, 50
 WORSE = 2
@@ -166,27 +169,29 @@ def _named(flood: str, *logs: Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.day.floods", description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of each flood")
-    parser.add_argument("--devices", type=int, default=DEVICES, help="that are honest")
+    parser.add_argument("--seconds", type=whole(2), default=SECONDS, help="of each flood")
+    parser.add_argument("--devices", type=whole(1), default=DEVICES, help="that are honest")
     parser.add_argument("scenes", nargs="*", metavar="BROKER-FLOOD", help=", ".join(SCENES))
     given = parser.parse_args()
     found: dict[str, Found] = {}
+    is_ended = False
     try:
         for name in given.scenes or SCENES:
             found[name] = scene(name, given.seconds, given.devices)
             print(f"{name}: {found[name].line()}", flush=True)
             for fault in found[name].faults:
                 print(f"    bad: {fault}; again: python -m tests.day.floods {name}", flush=True)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
+        is_ended = True
         print("\nended by Ctrl-C", file=sys.stderr)
     bad = sum(bool(one.faults) for one in found.values())
     worst = max((one.flooded / one.quiet for one in found.values()), default=0.0)
     total = sum(one.made.get("messages", 0) for one in found.values())
     print(
-        f"floods: {len(found)} of {given.seconds:g} s, {total:,} messages, p99 at most "
+        f"floods: {len(found)} of {given.seconds} s, {total:,} messages, p99 at most "
         f"x{worst:.2f} of the quiet one, {bad} bad"
     )
-    return int(bad > 0 or len(found) < len(given.scenes or SCENES))
+    return INTERRUPTED if is_ended else int(bad > 0)
 
 
 if __name__ == "__main__":

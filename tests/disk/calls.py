@@ -6,7 +6,9 @@ What goes through a memory map has no calls. SQLite maps only FILE-shm: it is le
 SQLite makes it anew when the first process opens the database, whatever is in it.
 """
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -34,9 +36,17 @@ class Call(NamedTuple):
 def record(arguments: Sequence[str], output: Path) -> None:
     """Runs `python ARGUMENTS` under strace, which writes its calls to `output`."""
     command = ["strace", "-xx", "-s", str(LONGEST_BYTES), "-e", f"trace={CALLS}", "-o", str(output)]
-    subprocess.run(
-        [*command, sys.executable, *arguments], check=True, cwd=Path(__file__).parents[2]
-    )
+    command += [sys.executable, *arguments]
+    top = Path(__file__).parents[2]
+    # Ctrl-C is for this process, which then ends both.
+    with subprocess.Popen(command, cwd=top, start_new_session=True) as process:
+        try:
+            code = process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if code:
+        raise subprocess.CalledProcessError(code, command)
 
 
 def read(output: Path) -> Iterator[Call]:

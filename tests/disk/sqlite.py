@@ -26,6 +26,7 @@ from modelwave_controller.operations.log_walk import WrongLog
 from modelwave_controller.storage import log
 from modelwave_controller.storage.store import Store
 from tests import new_databases
+from tests.arguments import whole
 from tests.disk import calls, left
 from tests.disk.ledger import digest
 from tests.disk.medium import Disk, Moment, State, applied
@@ -160,9 +161,9 @@ def _problems(database: Path, told: int, digests: list[str]) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.disk.sqlite", description="Cut the power.")
-    parser.add_argument("--most", type=int, default=MOST, help="cuts at each moment")
-    parser.add_argument("--step", type=int, default=1, help="every N-th moment")
-    parser.add_argument("--seed", type=int, default=0, help="that draws the cuts")
+    parser.add_argument("--most", type=whole(1), default=MOST, help="cuts at each moment")
+    parser.add_argument("--step", type=whole(1), default=1, help="every N-th moment")
+    parser.add_argument("--seed", type=whole(0), default=0, help="that draws the cuts")
     given = parser.parse_args()
     count, is_ended = Count(), False
     with tempfile.TemporaryDirectory(prefix="modelwave-sqlite-", dir=memory()) as name:

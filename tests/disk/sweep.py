@@ -78,6 +78,7 @@ class Sweep:
         self.booted: dict[Key, Any] = {}
         self.is_in_trouble = False
         self.prepare: Callable[[Disk], None] = lambda disk: None  # is done to each disk
+        self.check: Callable[[], None] = lambda: None  # before each life; it may end the sweep
 
     def run(self, start: State, facts: Any, pairs: int = 0, kills: int = 0) -> None:
         """`pairs`: of every so many first cuts the second ones are made too; 0: of none. `kills`:
@@ -122,6 +123,7 @@ class Sweep:
         where = f"{self.name}, {trouble.name} at {number}"
         disk = Disk(start, facts)
         trouble.begin(disk, number)
+        self.check()
         life = self.live(disk, facts)
         self.count.errors += 1
         self.count.blame(where, [one for one in life.faults if not trouble.explains(one)])
@@ -135,6 +137,7 @@ class Sweep:
             self._booted(key, *left_)
 
     def _life(self, disk: Disk, facts: Any, where: str) -> Life:
+        self.check()
         self.prepare(disk)
         life = self.live(disk, facts)
         self.count.blame(where, life.faults)

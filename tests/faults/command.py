@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import SimpleQueue
 
+from tests.arguments import whole
 from tests.ending import INTERRUPTED
 from tests.faults import entries, tree
 from tests.faults.entries import Fault
@@ -117,7 +118,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--all-tests", action="store_true")
-    parser.add_argument("--workers", type=int, choices=(1, 2), default=1, help="side by side")
+    parser.add_argument("--workers", type=whole(1, 2), default=1, help="side by side")
     options = parser.parse_args(arguments)
     known = [one.name for one in entries.read()]
     if unknown := [

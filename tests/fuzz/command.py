@@ -13,12 +13,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.arguments import whole
+from tests.ending import INTERRUPTED
 from tests.fuzz import corpora, scratch
-from tests.fuzz.running import Ended, fuzz
+from tests.fuzz.running import BY_CTRL_C, Ended, fuzz
 from tests.fuzz.target import Target
 from tests.fuzz.targets import TARGETS
 
 RUNS = 10_000_000
+MOST, MOST_SEED = 2**31 - 1, 2**32 - 1  # of what is larger, libFuzzer makes another number
 
 
 def main() -> int:
@@ -58,9 +61,13 @@ def _one(target: Target, case: Path) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tests.fuzz", description="Make up inputs.")
     parser.add_argument("targets", nargs="*", metavar="TARGET")
-    parser.add_argument("--runs", type=int, default=RUNS, help="of each target")
-    parser.add_argument("--seconds", type=int, default=0, help="of each target; 0: all its runs")
-    parser.add_argument("--seed", type=int, default=0, help="0: another one each time")
+    parser.add_argument("--runs", type=whole(1, MOST), default=RUNS, help="of each target")
+    parser.add_argument(
+        "--seconds", type=whole(0, MOST), default=0, help="of each target; 0: all its runs"
+    )
+    parser.add_argument(
+        "--seed", type=whole(0, MOST_SEED), default=0, help="0: another one each time"
+    )
     parser.add_argument("--keep", action="store_true", help="keep new inputs in the corpora")
     parser.add_argument("--case", type=Path, help="run this one input of the target")
     parser.add_argument("--list", action="store_true")
@@ -72,15 +79,17 @@ def _all(targets: list[Target], given: argparse.Namespace) -> int:
     for target in targets:
         with tempfile.TemporaryDirectory(prefix="modelwave-fuzz-", dir=scratch.place()) as folder:
             one = fuzz(target, Path(folder), given.runs, given.seconds, given.seed)
-            if given.keep and not one.interrupted:
+            if given.keep and not one.cut_off:
                 corpora.keep(target, Path(folder))
         ended.append(one)
         print(one.line(), flush=True)
-        if one.interrupted:
+        if one.cut_off == BY_CTRL_C:
             break
     runs, findings = sum(one.runs for one in ended), sum(bool(one.finding) for one in ended)
     print(f"fuzz: {len(ended)} targets, {runs:,} runs, {findings} findings")
-    return int(findings > 0 or any(one.interrupted for one in ended))
+    if ended[-1].cut_off == BY_CTRL_C:
+        return INTERRUPTED
+    return int(findings > 0 or any(one.cut_off for one in ended))
 
 
 if __name__ == "__main__":

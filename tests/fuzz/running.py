@@ -21,6 +21,9 @@ MEMORY_MB = 1024
 INPUT_SECONDS = 60  # that one input may take; a loaded machine is slow
 TOLD_SECONDS = 30.0  # between two lines of progress
 END_SECONDS = 20
+BY_CTRL_C, BY_SIGNAL = "interrupted", "its process was ended by a signal"
+# Exit codes of one that was ended from outside: libFuzzer's own, and the signal before it begins.
+KILLED = (72, *(-n for n in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL)))
 SHOWN_LINES = 40  # of what a finding says
 _PROGRESS = re.compile(r"#(\d+)\s+\w+\s+cov: (\d+).*corp: (\d+)")
 _RUNS = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
@@ -28,20 +31,20 @@ _NOISE = ("INFO: Instrumenting", "WARNING: Failed to find function", "INFO: ")
 
 
 class Ended(NamedTuple):
-    """`finding`: where its input is, "" for none."""
+    """`finding`: where its input is, "" for none. `cut_off`: what ended it early, if not ""."""
 
     target: Target
     runs: int
     seconds: float  # of a core
     finding: str = ""
-    interrupted: bool = False
+    cut_off: str = ""
 
     def line(self) -> str:
         speed = self.runs / max(self.seconds, 0.001)
         told = f"{self.target.name}: {self.runs:,} runs, {speed:,.0f} a second of a core"
         if self.finding:
             told += f"; FINDING: python -m tests.fuzz --case {self.finding} '{self.target.name}'"
-        return told + ("; interrupted" if self.interrupted else "")
+        return told + (f"; {self.cut_off}" if self.cut_off else "")
 
 
 def new_inputs(folder: Path) -> Path:
@@ -69,8 +72,9 @@ def fuzz(target: Target, folder: Path, runs: int, seconds: int, seed: int) -> En
     before = _cpu_seconds()
     folders = [new, starts, *([target.corpus] if target.corpus.is_dir() else [])]
     code, course, interrupted = _run(target, folder, [*options, *map(str, folders)])
-    finding = _reported(target, artifacts, course.said) if code and not interrupted else ""
-    return Ended(target, course.runs, _cpu_seconds() - before, finding, interrupted)
+    cut_off = BY_CTRL_C if interrupted else BY_SIGNAL if code in KILLED else ""
+    finding = _reported(target, artifacts, course.said) if code and not cut_off else ""
+    return Ended(target, course.runs, _cpu_seconds() - before, finding, cut_off)
 
 
 def _cpu_seconds() -> float:

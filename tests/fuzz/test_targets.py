@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz import scratch
+from tests.ending import INTERRUPTED
+from tests.fuzz import command, running, scratch
 from tests.fuzz.mutations import changed_bytes
 from tests.fuzz.running import ROOT, fuzz
 from tests.fuzz.shapes import SHAPES
@@ -75,7 +76,7 @@ def test_ctrl_c_says_what_was_done_and_leaves_nothing(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
     assert first.startswith("  line-messages: ")
-    assert process.returncode == 1
+    assert process.returncode == INTERRUPTED
     told, last = rest.splitlines()[-2:]
     assert told.endswith("; interrupted")
     assert re.fullmatch(r"fuzz: 1 targets, [1-9][\d,]* runs, 0 findings", last)
@@ -86,6 +87,30 @@ def test_process_that_fails_counts_as_a_finding(tmp_path: Path) -> None:
     target = TARGETS["gate"]._replace(name="no such target")
     ended = fuzz(target, tmp_path, runs=1, seconds=0, seed=1)
     assert "the process failed at its start" in ended.finding
+
+
+@pytest.mark.parametrize(
+    ("code", "is_finding"),
+    [(-signal.SIGTERM, False), (-signal.SIGKILL, False), (72, False), (-signal.SIGSEGV, True)],
+)
+def test_process_that_a_signal_has_ended_is_no_finding_unless_it_crashed(
+    code: int, is_finding: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "_run", lambda *_: (code, running._Course("gate"), False))
+    ended = fuzz(TARGETS["gate"], tmp_path, runs=1, seconds=0, seed=1)
+    assert bool(ended.finding) == is_finding
+    assert ended.line().endswith("; its process was ended by a signal") != is_finding
+
+
+def test_run_in_which_a_process_was_ended_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("atheris", reason="no fuzzing without it: the extra dev has it on Linux")
+    ended = running.Ended(TARGETS["gate"], 7, 1.0, cut_off=running.BY_SIGNAL)
+    monkeypatch.setattr(command, "fuzz", lambda *_: ended)
+    monkeypatch.setattr(sys, "argv", ["fuzz", "gate"])
+    assert command.main() == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "fuzz: 1 targets, 7 runs, 0 findings"
 
 
 def _started(*arguments: str, folder: Path | None = None) -> "subprocess.Popen[str]":

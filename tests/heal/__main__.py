@@ -2,9 +2,9 @@
 
 import sys
 
-try:
+from tests.ending import loading
+
+with loading("history"):
     from tests.heal.command import main
-except KeyboardInterrupt:
-    sys.exit("ended by Ctrl-C before the first history")
 
 sys.exit(main())

@@ -8,6 +8,8 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+from tests.arguments import whole
+from tests.ending import INTERRUPTED
 from tests.heal import histories
 from tests.heal.histories import Step, made, play, shrunk, told
 from tests.heal.many import played
@@ -20,9 +22,9 @@ def main():
 
 def _options():
     parser = argparse.ArgumentParser(prog="make heal", description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="of the first history")
-    parser.add_argument("--histories", type=int, default=2000)
-    parser.add_argument("--processes", type=int, default=None, help="the cores, if not given")
+    parser.add_argument("--seed", type=whole(0), default=0, help="of the first history")
+    parser.add_argument("--histories", type=whole(1), default=2000)
+    parser.add_argument("--processes", type=whole(1), help="the cores, if not given")
     parser.add_argument("--play", type=Path, help="a file with one history, as it was printed")
     return parser.parse_args()
 
@@ -49,7 +51,7 @@ def _play_all(options):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would disturb the end
         left = f"SEED={options.seed + done} HISTORIES={options.histories - done}"
         print(f"\nended by Ctrl-C; no rule was broken so far. To go on: make heal {left}")
-        return 130
+        return INTERRUPTED
     print("\nno rule was broken; in so many histories there was a rollout that was:")
     print(", ".join(f"{word} {number}" for word, number in sorted(words.items())))
     return 0

@@ -2,11 +2,10 @@
 
 import sys
 
-try:
-    from tests.ending import end_at_sigterm
+from tests.ending import end_at_sigterm, loading
+
+with loading("history"):
     from tests.histories.command import main
-except KeyboardInterrupt:
-    sys.exit("ended by Ctrl-C before the first history")
 
 end_at_sigterm()
 sys.exit(main())

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
+from tests.arguments import whole
 from tests.ending import INTERRUPTED
 from tests.histories.broker import Troubles
 from tests.histories.courses import COURSES
@@ -67,16 +68,14 @@ class Count:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.histories", description="Kill the service.")
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="of each course")
-    parser.add_argument("--step", type=int, default=1, help="every N-th point")
-    parser.add_argument("--processes", type=int, default=None, help="the cores, if not given")
+    parser.add_argument("--seeds", type=whole(1), default=SEEDS, help="of each course")
+    parser.add_argument("--step", type=whole(1), default=1, help="every N-th point")
+    parser.add_argument("--processes", type=whole(1), help="the cores, if not given")
     parser.add_argument("--play", metavar="HISTORY", help="one history, as it was printed")
     parser.add_argument("courses", nargs="*", metavar="COURSE", help=", ".join(COURSES))
     given = parser.parse_args()
     if unknown := [course for course in given.courses if course not in COURSES]:
         parser.error(f"{', '.join(unknown)}: no such course; there are {', '.join(COURSES)}")
-    if min(given.seeds, given.step) < 1:
-        parser.error("--seeds and --step: at least 1")
     logging.disable(logging.CRITICAL)
     if given.play:
         history = _HISTORY.fullmatch(given.play)

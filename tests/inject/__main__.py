@@ -2,11 +2,10 @@
 
 import sys
 
-try:
-    from tests.ending import end_at_sigterm
+from tests.ending import end_at_sigterm, loading
+
+with loading("point"):
     from tests.inject.command import main
-except KeyboardInterrupt:
-    sys.exit("ended by Ctrl-C before the first point")
 
 end_at_sigterm()
 sys.exit(main())

@@ -9,9 +9,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from itertools import chain
 from typing import NamedTuple
 
 KILL = "KILL"
+MOST_CALLS = 65535  # that strace counts to
 FILE, NETWORK, NEW, MADE, OTHER = "file", "network", "new", "made", "other"
 
 # call: {what it works on: errors}. NEW is a call that gives a descriptor which is no file's, MADE
@@ -62,6 +64,7 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
 
 # They work on a path, or on a descriptor that is given first.
 _PATHS = ("openat", "newfstatat", "statfs", "access", "mkdir", "rename", "link", "unlink", "rmdir")
+_POINT = re.compile(r"(?P<call>\w+):(?P<number>-?\d{1,9}):(?P<fault>\w+)", re.ASCII)
 _CALL = re.compile(r"^(?P<task>\d+) +(?P<name>\w+)\((?P<rest>.*)$")
 _DESCRIPTOR = re.compile(r"^(?P<number>\d+)<(?P<what>.*?)>(?=[,) ]|$)")
 _PATH = re.compile(r'(?P<number>)"(?P<what>[^"]+)"')
@@ -82,13 +85,16 @@ class Point(NamedTuple):
     @classmethod
     def read(cls, text: str) -> "Point":
         """The point that `str` gave. Raises ValueError."""
-        call, number, fault = text.split(":")
-        errors = (
-            {error for its in CALLS[call].values() for error in its} if call in CALLS else set()
-        )
-        if call not in CALLS or fault not in {KILL, *errors}:
+        found = _POINT.fullmatch(text)
+        if not found:
+            raise ValueError(f"{text}: give CALL:NUMBER:FAULT, such as write:1:EIO")
+        point = cls(found["call"], int(found["number"]), found["fault"])
+        kinds = CALLS.get(point.call, {}).values()
+        if point.call not in CALLS or point.fault not in {KILL, *chain.from_iterable(kinds)}:
             raise ValueError(f"{text}: no such call, or it does not give that")
-        return cls(call, int(number), fault)
+        if not 1 <= point.number <= MOST_CALLS:
+            raise ValueError(f"{text}: the number is from 1 to {MOST_CALLS}")
+        return point
 
 
 class Call(NamedTuple):

@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
+from tests.arguments import whole
 from tests.ending import INTERRUPTED
 from tests.inject import agent_scenes, kills, proof, service
 from tests.inject.agent_scenes import SCENES
@@ -143,6 +144,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _point(text: str) -> Point:
+    try:
+        return Point.read(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
@@ -150,11 +158,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--scene", action="append", choices=SCENES, help="of the agent")
-    parser.add_argument("--point", action="append", type=Point.read, help="such as write:1:EIO")
-    parser.add_argument("--points", type=int, default=POINTS, help="of each scene; 0: all")
-    parser.add_argument("--kills", type=int, default=KILLS)
-    parser.add_argument("--seed", type=int, default=1, help="of the first device that is killed")
-    parser.add_argument("--at-once", type=int, default=AT_ONCE, help="lives at the same time")
+    parser.add_argument("--point", action="append", type=_point, help="such as write:1:EIO")
+    parser.add_argument("--points", type=whole(0), default=POINTS, help="of each scene; 0: all")
+    parser.add_argument("--kills", type=whole(1), default=KILLS)
+    parser.add_argument(
+        "--seed", type=whole(0), default=1, help="of the first device that is killed"
+    )
+    parser.add_argument("--at-once", type=whole(1), default=AT_ONCE, help="lives at the same time")
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"PART: none is {', '.join(unknown)}; there are {', '.join(PARTS)}")

@@ -3,6 +3,7 @@
 the names of tables for some of them, and --runs for shorter ones."""
 
 import argparse
+import sys
 import time
 
 import numpy as np
@@ -11,11 +12,14 @@ from modelwave_controller.judge.compare import Pair
 from modelwave_controller.judge.devices import Observed, arm, fold, fold_before
 from modelwave_controller.judge.levels import judge
 from modelwave_controller.judge.verdicts import PASS
+from tests.arguments import whole
+from tests.ending import INTERRUPTED
 from tests.judge import evidence
 from tests.judge.rollouts import Fleet, Plan, false_fails, interval, play
 from tests.judge.worlds import WORLDS, World
 
 ACCURACY = World()
+LEAST_RUNS = 4  # the largest fleets get a fourth of them
 
 
 def rows(header, lines):
@@ -255,16 +259,27 @@ TABLES = (good, worlds, held, halt, finish, rollbacks, target, silence, unlabell
 def main():
     parser = argparse.ArgumentParser(prog="make judge", description=__doc__)
     parser.add_argument("tables", nargs="*", help=", ".join(table.__name__ for table in TABLES))
-    parser.add_argument("--runs", type=int, default=2000, help="rollouts of four quantities")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--runs", type=whole(LEAST_RUNS), default=2000, help="rollouts of four quantities"
+    )
+    parser.add_argument("--seed", type=whole(0), default=0)
     options = parser.parse_args()
-    for table in TABLES:
-        if options.tables and table.__name__ not in options.tables:
-            continue
-        began = time.process_time()
-        print(f"\n{' '.join(table.__doc__.split())}", flush=True)
-        table(options.runs, options.seed)
-        print(f"({options.runs} runs, seed {options.seed}: {time.process_time() - began:.0f} s)")
+    chosen = [one for one in TABLES if not options.tables or one.__name__ in options.tables]
+    try:
+        for table in chosen:
+            _told(table, options.runs, options.seed)
+    except KeyboardInterrupt:
+        print("\nended by Ctrl-C")
+        return INTERRUPTED
+    return 0
 
 
-main()
+def _told(table, runs, seed):
+    began = time.process_time()
+    print(f"\n{' '.join(table.__doc__.split())}", flush=True)
+    table(runs, seed)
+    print(f"({runs} runs, seed {seed}: {time.process_time() - began:.0f} s)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,9 +2,9 @@
 
 import sys
 
-try:
+from tests.ending import loading
+
+with loading("sweep"):
     from tests.trust.command import main
-except KeyboardInterrupt:
-    sys.exit("ended by Ctrl-C before the first sweep")
 
 sys.exit(main())

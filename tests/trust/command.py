@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.ending import INTERRUPTED
 from tests.trust.figures import told
 from tests.trust.sweeps import SWEEPS, Sweep
 
 ROOT = Path(__file__).resolve().parents[2]
-INTERRUPTED = 130  # as a shell says it of a program that Ctrl-C ended
 END_SECONDS = 10
 
 

@@ -2,9 +2,9 @@
 
 import sys
 
-try:
+from tests.ending import loading
+
+with loading("scene"):
     from tests.board.sweep.command import main
-except KeyboardInterrupt:
-    sys.exit("ended by Ctrl-C before the first scene")
 
 sys.exit(main())

@@ -14,13 +14,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from tests.arguments import whole
 from tests.board.sweep import compiled
 from tests.board.sweep.cuts import Count, Sweep
 from tests.board.sweep.lives import FILESYSTEMS, Lives
 from tests.board.sweep.scenes import SCENES
+from tests.ending import INTERRUPTED
 
 MEMORY = "/dev/shm"  # thousands of images are written and read once
-INTERRUPTED = 130
 SHOWN_EACH = 5000  # cuts between two lines of progress
 ALL = [f"{filesystem}/{name}" for filesystem in FILESYSTEMS for name in SCENES]
 
@@ -131,8 +132,10 @@ def _parser():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--pairs", type=int, default=20, help="second cuts of every N-th state")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="scenes at once")
+    parser.add_argument(
+        "--pairs", type=whole(0), default=20, help="second cuts of every N-th state; 0: none"
+    )
+    parser.add_argument("--jobs", type=whole(1), default=os.cpu_count(), help="scenes at once")
     parser.add_argument("--case", help="only this cut, or these two, of one WHAT")
     parser.add_argument(
         "what",
