@@ -87,6 +87,8 @@ class Service:
             said = self.home.parent / "stderr"
             said.write_text("")
             async with self.forker.life(arguments, said, log, point) as self._life:
+                if self._stopping:  # `stop` has only seen the life before, which had ended
+                    self._life.send(signal.SIGTERM)
                 await asyncio.wait([self._life.code])
             if not (self._stopping and self._life.end().code == -signal.SIGTERM):
                 self.faults += self._life.end().problems("modelwave", point)
