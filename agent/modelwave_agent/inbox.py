@@ -55,7 +55,7 @@ class OrderInbox:
         # (epoch, sequence) of the newest authentic order that came, whether it was taken or not.
         self.seen = (0, 0)
         self.unread = False  # since then a message came that could not be read
-        # Of the last message not even the order could be read: it has to come again.
+        # The last message could not be judged, and does not wait: it has to come again.
         self.unjudged = False
 
     async def judge(self, message: bytes) -> "AcceptedOrder | None":
@@ -111,8 +111,8 @@ class OrderInbox:
                 self._note(case, refused.check.name)
                 return None
             except Exception as error:  # of a port, or no memory
-                if not case.order:
-                    raise
+                if not case.manifest:
+                    raise  # not all of the message is known to be authentic
                 self._wait(case)
                 self._told(said(error))
                 return None

@@ -51,6 +51,7 @@ def moment():
 ROOM = (fakes.FakeBanks, "room")
 RAM = (fakes.FakeRuntime, "free_ram")
 READING = (checks, "judge")  # the order is not even read
+MANIFEST = (next(row for row in checks.CHECKS if row.name == "manifest"), "check")
 
 
 @contextlib.asynccontextmanager
@@ -165,6 +166,26 @@ def test_what_can_never_be_taken_keeps_no_place_from_the_next_order(world, momen
             assert not update.has_seen(0, 9)  # so an order that is withheld is noticed
             agent.view.answer = {"root": 1, "epoch": 0, "models": {"digits": 9}}
             assert agent.view._missing() == "order 9 of digits has not come"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("place", [READING, MANIFEST])
+def test_message_that_is_not_known_to_be_whole_does_not_wait_but_comes_again(world, moment, place):
+    """A stranger's copy of the order, with another second line, could have its place."""
+
+    async def main():
+        async with running(world) as (_, update):
+            moment.begins(place)
+            world.retained[TOPIC] = signing.order(TWO, 2)
+            world.deliver(TOPIC, world.retained[TOPIC])
+            waited = []  # at each turn: it is judged again and again
+            await until(lambda: waited.append(update.inbox.later) or len(waited) == 300)
+            assert "judging" in told(world)
+            assert not any(waited)
+            moment.ends()
+            await until(lambda: world.last_report()["seq"] == 2)
+            assert told(world) == ""
 
     asyncio.run(main())
 
