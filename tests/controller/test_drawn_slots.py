@@ -73,7 +73,7 @@ def is_taken(world: World, device: Device, by_first_agent: bool = False) -> bool
     message = world.message_for(device)
     assert message is not None
     enrolment = Enrolment(device.name, TARGET, world.home.root_document)
-    case = Case(message, "digits", enrolment, new_record(), ROOM)
+    case = Case(message, "digits", enrolment, new_record(), lambda: ROOM)
 
     async def never_wait() -> None:
         pass

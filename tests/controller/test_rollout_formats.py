@@ -78,7 +78,7 @@ def judged_by_an_agent(world: World, device: Device) -> Case:
     message = world.message_for(device)
     assert message is not None
     enrolment = Enrolment(device.name, TARGET, world.home.root_document)
-    case = Case(message, "digits", enrolment, new_record(), ROOM)
+    case = Case(message, "digits", enrolment, new_record(), lambda: ROOM)
 
     async def never_wait() -> None:
         pass

@@ -136,13 +136,13 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         fail(f"{error.filename or 'disk'}: {error.strerror or error}")
         return 1
+    except typer.Abort:  # a question was answered with no
+        fail("stopped; nothing was done")
+        return 1
     except RuntimeError as error:
         if str(error) != _NO_THREAD:
             raise
         fail("this machine has no thread for it: end other programs, or raise the limit of them")
-        return 1
-    except typer.Abort:  # a question was answered with no
-        fail("stopped; nothing was done")
         return 1
     except Interrupted as error:
         fail(interruption.message(error))
