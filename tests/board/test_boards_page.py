@@ -172,8 +172,9 @@ def test_main_py_connects_and_reports(tmp_path):
                 out, error = board.communicate(timeout=SECONDS)
                 print(out + error)
     assert json.loads(report)["target"] == "pico-w"
-    assert out.splitlines() == ["joins", "joins", "watchdog"]
-    assert "KeyboardInterrupt" in error
+    assert out.splitlines()[:3] == ["joins", "joins", "watchdog"]
+    # While it collects garbage, MicroPython cannot make the exception of Ctrl-C, and raises another.
+    assert "KeyboardInterrupt" in error or "MemoryError: memory allocation failed, heap is" in out
 
 
 def test_main_py_stops_running_a_first_release_that_went_back(tmp_path):
