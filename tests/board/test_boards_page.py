@@ -173,7 +173,7 @@ def test_main_py_connects_and_reports(tmp_path):
                 print(out + error)
     assert json.loads(report)["target"] == "pico-w"
     assert out.splitlines()[:3] == ["joins", "joins", "watchdog"]
-    # While it collects garbage, MicroPython cannot make the exception of Ctrl-C, and raises another.
+    # While it collects garbage, MicroPython cannot make that exception, and raises another.
     assert "KeyboardInterrupt" in error or "MemoryError: memory allocation failed, heap is" in out
 
 
