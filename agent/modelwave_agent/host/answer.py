@@ -93,9 +93,8 @@ class ChunkedBody(Body):
         if self.began and self._line() not in _LINE_ENDS:
             raise FetchError("a chunk is longer than the server said")
         self.began = True
-        size = (
-            self._line().split(b";")[0].strip(b"\r\n" + _SPACE.encode())
-        )  # extensions come after the size
+        size, _, _extensions = self._line().partition(b";")
+        size = size.strip(b" \t\r\n")
         if not _CHUNK_SIZE.fullmatch(size):
             raise FetchError("a chunk has no size")
         return int(size, 16)

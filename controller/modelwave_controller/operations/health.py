@@ -45,7 +45,7 @@ class Health(NamedTuple):
             return (
                 f"the service ({lease.described(self.leader)}) has written nothing for "
                 f"{self._long(self.seen_at)}, though its process is there: its log says why, such "
-                "as a full disk"
+                "as a full disk; if it is another program's, start `modelwave serve`"
             )
         if not self.service_runs:
             return f"no service has run for {self._long(self.seen_at)}: start `modelwave serve`"
