@@ -1,5 +1,6 @@
 """What the fuzzers have found, each as the smallest input that shows it."""
 
+import base64
 import io
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from modelwave_agent.host.place import _parts
 from modelwave_agent.ports import FetchError
 from modelwave_controller.api.starts import CALLS
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.fit.errors import ModelError
+from modelwave_controller.fit.model import read_model
 from modelwave_controller.models.targets import read_targets
 from modelwave_controller.rollout.plan import parse_plan
 from modelwave_controller.trust import keys
@@ -97,3 +100,21 @@ def test_line_that_begins_with_white_space_neither_is_a_field_on_a_board_nor_end
     asked = board_http._ask(stream, "GET", buffer, _Intake(0, 3000))  # type: ignore[arg-type]
     assert run(asked) == 3000
     assert stream.file.read() == b"body"
+
+
+_ODD_VTABLE = (
+    "GAAAAFRGTDMAAA4AFAAQAAwACAAAAAQADgAAABAAAABcAAAAGAAAAAMAAAABAAAACAAAAAQABAAEAAAAAQAAABAAAA"
+    "AMABAADwAIAAAABAAMAAAAIAAAAAgAAAAAAAAgEAAAAFNpZ25hbE92ZXJsYXBBZGQAAAAAAAAAAAEAAAAQAAAADAAU"
+    "ABAADAAIAAQADAAAACQAAAAMAAAAEAAAAHAAAAABAAAAAAAAAAIAAAAAAAAAAQAAAAEAAAAUAAAAEAAQAAAADAAIAA"
+    "AAAAAEABAAAAAMAAAAKAAAACwAAAAaAAAAVABmcmFtZV9zdGVwAAAQAAwACAAEAAwAJAEAAAEAAAACAAAAAQAAAAEA"
+    "AAADAAAAfAAAADwAAAAEAAAA2P///xgAAAAAAAAHBAAAAAIAAAADAAAADwAAAAcAAAB0ZW5zb3IyAAwAEAAMAAsAAA"
+    "AEAAwAAAAcAAAAAAAABwQAAAADAAAAAwAAAAEAAAAXAAAABwAAAHRlbnNvcjEAAAAFABQAEAAPAAAACAAEAA4AAAAc"
+    "AAAATAAAAAAAAAkwAAAADAAMAAAAAAAIAAQADAAAAAgAAAAQAAAAAQAAAPf/////////AQAAAM3MzD0EAAAAAQAAAA"
+    "EAAAADAAAABAAAAAcAAAB0ZW5zb3IwAA=="
+)
+
+
+def test_table_of_a_model_with_a_vtable_that_cuts_a_field_in_two_is_refused() -> None:
+    """TFLite takes the field, here a tensor's shape, which was absent for the fit."""
+    with pytest.raises(ModelError, match="has a vtable of 5 bytes"):
+        read_model(base64.b64decode(_ODD_VTABLE))

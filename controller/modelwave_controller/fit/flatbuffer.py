@@ -57,7 +57,8 @@ class Table:
         self.at = at
         self.vtable = at - file.number(_I32, at)
         self.vtable_bytes = file.number(_U16, self.vtable)
-        if self.vtable_bytes < 4 or self.vtable + self.vtable_bytes > len(file.data):
+        is_odd = self.vtable_bytes % 2  # other readers would take a field that it cuts in two
+        if is_odd or self.vtable_bytes < 4 or self.vtable + self.vtable_bytes > len(file.data):
             raise ModelError(f"the table at byte {at} has a vtable of {self.vtable_bytes} bytes")
 
     def i8(self, slot: int, default: int = 0) -> int:
