@@ -24,7 +24,6 @@ class Health(NamedTuple):
     leader: Lease | None
     now: float
     shares: tuple[str, ...] = ()
-    is_there: bool = False  # the leader's process is on this machine
 
     @property
     def service_runs(self) -> bool:
@@ -41,7 +40,7 @@ class Health(NamedTuple):
         """Returns what is wrong, and what to do; "" for nothing."""
         if not self.seen_at:
             return "no service has run yet: start `modelwave serve`"
-        if not self.service_runs and self.leader and self.is_there:
+        if not self.service_runs and self.leader and holder.is_there(self.leader):
             return (
                 f"the service ({lease.described(self.leader)}) has written nothing for "
                 f"{self._long(self.seen_at)}, though its process is there: its log says why, such "
@@ -68,12 +67,10 @@ def health(connection: Connection, now: float) -> Health:
     link = lease.link_state(connection)
     seen = log.service_seen_at(connection)
     troubles = (share.problem(now) for share in shares.stored(connection))
-    leader = lease.holder(connection)
     return Health(
         seen,
         link if link.since else None,
-        leader,
+        lease.holder(connection),
         now,
         tuple(one for one in troubles if one),
-        leader is not None and holder.is_there(leader) is True,
     )
