@@ -102,6 +102,15 @@ def test_line_that_begins_with_white_space_neither_is_a_field_on_a_board_nor_end
     assert stream.file.read() == b"body"
 
 
+def test_chunk_that_ends_with_a_bare_line_feed_is_refused() -> None:
+    """Others pass over two bytes there, and read another size of the next chunk."""
+    stream = io.BufferedReader(io.BytesIO(b"3\r\nabc\n800\r\nmore"))  # type: ignore[arg-type]
+    body = answer.ChunkedBody(stream)
+    assert body.read(10) == b"abc"
+    with pytest.raises(FetchError, match="no end of line"):
+        body.read(10)
+
+
 _ODD_VTABLE = (
     "GAAAAFRGTDMAAA4AFAAQAAwACAAAAAQADgAAABAAAABcAAAAGAAAAAMAAAABAAAACAAAAAQABAAEAAAAAQAAABAAAA"
     "AMABAADwAIAAAABAAMAAAAIAAAAAgAAAAAAAAgEAAAAFNpZ25hbE92ZXJsYXBBZGQAAAAAAAAAAAEAAAAQAAAADAAU"

@@ -90,8 +90,8 @@ class ChunkedBody(Body):
         return piece
 
     def _next_size(self) -> int:
-        if self.began and self._line() not in _LINE_ENDS:
-            raise FetchError("a chunk is longer than the server said")
+        if self.began and self._line() != b"\r\n":
+            raise FetchError("a chunk has no end of line (CRLF) where the server said it ends")
         self.began = True
         size, _, _extensions = self._line().partition(b";")
         size = size.strip(b" \t\r\n")
