@@ -8,6 +8,7 @@ import tomllib
 import zipfile
 import zlib
 from collections.abc import Callable
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -89,24 +90,28 @@ _NEARLY = (
 def changed(value: Any, draw: Random) -> Any:
     """Returns a JSON value in which one to three places are others."""
     for _ in range(draw.choice((1, 1, 2, 3))):
-        places = list(_places(value))
+        places = _places(value)
         holder, key = draw.choice(places) if places else (None, None)
         if holder is None:
-            return draw.choice(ODD)
+            return _odd(draw)
         _change(holder, key, places, draw)
     return value
 
 
-def _places(value: Any) -> Any:
-    """Yields (object or list, key) of each value in it."""
-    entries: Any = ()
-    if isinstance(value, dict):
-        entries = list(value)
-    elif isinstance(value, list):
-        entries = range(len(value))
-    for key in entries:
-        yield value, key
-        yield from _places(value[key])
+def _places(value: Any) -> list[Any]:
+    """Returns (object or list, key) of each value in it."""
+    found: list[Any] = []
+    holders = [value]
+    for holder in holders:
+        if isinstance(holder, dict):
+            keys: Any = list(holder)
+        elif isinstance(holder, list):
+            keys = range(len(holder))
+        else:
+            continue
+        found += [(holder, key) for key in keys]
+        holders += [holder[key] for key in keys]
+    return found
 
 
 def _change(holder: Any, key: Any, places: list[Any], draw: Random) -> None:
@@ -121,11 +126,16 @@ def _change(holder: Any, key: Any, places: list[Any], draw: Random) -> None:
         if at in other if isinstance(other, dict) else at < len(other):
             holder[key] = json.loads(json.dumps(other[at]))
     elif kind == 3 and isinstance(holder, dict):
-        holder[draw.choice((*holder, "extra", "v", "a", "é"))] = draw.choice(ODD)
+        holder[draw.choice((*holder, "extra", "v", "a", "é"))] = _odd(draw)
     elif kind == 4 and isinstance(old, list) and old:
         holder[key] = old * draw.choice((2, 9, 17))
     else:
-        holder[key] = draw.choice(ODD)
+        holder[key] = _odd(draw)
+
+
+def _odd(draw: Random) -> Any:
+    """Returns one of ODD, as the caller's own: it may be changed further."""
+    return deepcopy(draw.choice(ODD))
 
 
 def _json(data: bytes, longest: int, draw: Random) -> bytes | None:

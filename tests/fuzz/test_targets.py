@@ -17,7 +17,7 @@ from tests.ending import INTERRUPTED
 from tests.fuzz import command, running, scratch
 from tests.fuzz.mutations import changed_bytes
 from tests.fuzz.running import ROOT, fuzz
-from tests.fuzz.shapes import SHAPES
+from tests.fuzz.shapes import ODD, SHAPES, changed
 from tests.fuzz.target import Target
 from tests.fuzz.targets import TARGETS
 
@@ -147,3 +147,10 @@ def test_product_is_imported_by_the_targets_alone() -> None:
 def test_docs_name_every_target() -> None:
     told = (ROOT / "docs" / "testing.md").read_text()
     assert [name for name in TARGETS if f"| {name} |" not in told] == []
+
+
+def test_a_change_leaves_the_odd_values_for_the_next_one_as_they_are() -> None:
+    before, draw = repr(ODD), Random(1)
+    for _ in range(1000):
+        changed({"a": [1]}, draw)
+    assert repr(ODD) == before
