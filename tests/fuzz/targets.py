@@ -5,6 +5,7 @@ from tests.fuzz.shapes import FRAMES, JSON, LINES, QUOTED, TOKENS, TOML, ZIP
 from tests.fuzz.target import Target
 
 _JSON_READERS = ("modelwave_shared.strict_json", "modelwave_controller.trust.quick_json")
+_RULES = (*_JSON_READERS, "modelwave_shared.rules", "modelwave_shared.schema")
 _USED = "the controller's JSON reader; what is taken is written, read again and used"
 
 
@@ -56,8 +57,8 @@ _ROWS = (
         "what a program measures",
         "the controller takes the windows that come of it",
         "reported.written",
-        2048,
-        unfollowed=_JSON_READERS,
+        1024,
+        unfollowed=_RULES,
     ),
     Target(
         "block-request",
@@ -108,6 +109,7 @@ _ROWS = (
         "windows and memory stay bounded; what an end sends is a frame",
         "wires.session",
         2048,
+        unfollowed=("modelwave_shared.line_frames",),
     ),
     Target(
         "smp",
