@@ -52,10 +52,20 @@ def data(tmp_path):
 
 @contextlib.contextmanager
 def serving(port, folder):
-    """The controller's side."""
+    """The controller's side, once it hears requests: one that comes before is lost, and a patient
+    board does not ask again."""
     made = Blocks(ServiceBroker("127.0.0.1", port), FLEET, folder / "files")
+    hears, wake = threading.Event(), made.link.wake
+
+    def woken():
+        wake()
+        if made.link.current:
+            hears.set()
+
+    made.link.wake = woken
     made.start()
     try:
+        assert hears.wait(SECONDS)
         yield made
     finally:
         made.stop()
