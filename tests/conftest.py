@@ -1,17 +1,18 @@
-"""Makes new databases quickly, and puts long tests first. Prints, at the end of a test run, what
-was not tested on this machine, and how to get it tested."""
+"""Makes databases quickly, keeps the garbage collection from what stays, and puts long tests first.
+Prints, at the end of a test run, what was not tested on this machine, and how to get it tested."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
 
-from tests import new_databases
+from tests import quick_databases
 from tests.tools import not_tested
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _new_databases_are_made_quickly() -> Iterator[None]:
-    with new_databases.made_quickly():
+def _databases_are_quick() -> Iterator[None]:
+    with quick_databases.quick():
         yield
 
 
@@ -19,6 +20,12 @@ def _new_databases_are_made_quickly() -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long tests come first, as at the end one process would work on them alone."""
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: no garbage collection is to look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -20,7 +20,7 @@ from operator_home import as_json, runner
 from rollout_world import Device
 from sqlalchemy import Connection, Engine, MetaData, create_engine, insert, inspect, select, text
 from sqlalchemy.engine.interfaces import ReflectedIndex
-from tests import new_databases
+from tests import quick_databases
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.operations import log_verifying
@@ -40,7 +40,7 @@ from modelwave_controller.storage.store import Store
 
 @pytest.fixture(autouse=True)
 def _as_the_product_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrate, "_upgrade", new_databases.run_scripts)
+    monkeypatch.setattr(migrate, "_upgrade", quick_databases.run_scripts)
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_the_log_of_an_older_database_gets_its_chain_across_the_answers_that_are
         assert log_verifying.verify(opened, found.head).deleted == 5
 
 
-def test_the_many_new_databases_of_tests_are_as_the_migrations_make_them(tmp_path: Path) -> None:
+def test_the_many_quick_databases_of_tests_are_as_the_migrations_make_them(tmp_path: Path) -> None:
     def made(name: str) -> list[str]:
         url = f"sqlite:///{tmp_path / name}"
         Store(url).close()
@@ -210,7 +210,7 @@ def test_the_many_new_databases_of_tests_are_as_the_migrations_make_them(tmp_pat
             return list(connection.iterdump())
 
     by_the_scripts = made("scripts.db")
-    with new_databases.made_quickly():
+    with quick_databases.quick():
         assert [made("first.db"), made("next.db")] == [by_the_scripts] * 2
 
 

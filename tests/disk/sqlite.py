@@ -25,7 +25,7 @@ from modelwave_controller.operations import log_verifying
 from modelwave_controller.operations.log_walk import WrongLog
 from modelwave_controller.storage import log
 from modelwave_controller.storage.store import Store
-from tests import new_databases
+from tests import quick_databases
 from tests.arguments import whole
 from tests.disk import calls, left
 from tests.disk.ledger import digest
@@ -97,7 +97,7 @@ def sweep(cuts: Iterable[Cut], digests: list[str], count: Count) -> None:
     seen: set[tuple[bytes, int]] = set()
     with (
         tempfile.TemporaryDirectory(prefix="modelwave-sqlite-", dir=memory()) as name,
-        new_databases.made_quickly(),
+        quick_databases.quick(),
     ):
         for cut in cuts:
             count.cuts += 1

@@ -1,6 +1,8 @@
-"""Tests a whole rollout with real parts, both with the embedded broker and with Mosquitto."""
+"""Tests a whole rollout with real parts and Mosquitto; MODELWAVE_LONG=1: with the embedded broker
+too, which most other tests use."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from modelwave_shared import documents, dsse, roles
 from tests.e2e.conftest import DIGITS, House
 from tests.tools import needed
 
+LONG = os.environ.get("MODELWAVE_LONG") == "1"
 PLAN = (
     "--soak",
     "0",
@@ -45,7 +48,7 @@ def live_releases(found: Any) -> set[tuple[int, str]]:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("broker", ["embedded", "mosquitto"])
+@pytest.mark.parametrize("broker", ["mosquitto", *(["embedded"] if LONG else [])])
 def test_good_model_reaches_the_fleet_in_waves_and_a_bad_one_comes_back(
     house: House, broker: str
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from modelwave_controller.storage import outbox, tables
-from tests import new_databases
+from tests import quick_databases
 from tests.controller.observing_fleet import OLD, WINDOW, ObservingFleet
 from tests.controller.rollout_world import World
 from tests.heal.fleet import memory
@@ -25,7 +25,7 @@ class Start:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="modelwave-histories-", dir=memory()))
         atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
-        with new_databases.made_quickly():
+        with quick_databases.quick():
             self.world = World(self.folder, devices=DEVICES)
         observing = ObservingFleet(self.world)
         observing.bring_old()

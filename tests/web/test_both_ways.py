@@ -1,8 +1,11 @@
 """Commands do and say the same at the home and through a service."""
 
+import atexit
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
-from functools import partial
+from copy import deepcopy
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +195,17 @@ def test_what_works_on_a_home_is_refused_at_a_service(
 
 def fleet(folder: Path) -> World:
     """A fleet with all that the commands are about."""
+    first = _made_once()
+    world = World(folder, made=first.home.path)
+    world.devices = deepcopy(first.devices)
+    return world
+
+
+@cache
+def _made_once() -> World:
+    """The fleet that each test gets a copy of."""
+    folder = Path(tempfile.mkdtemp(prefix="modelwave-tests-"))
+    atexit.register(shutil.rmtree, folder)
     world = World(folder, devices=4)
     world.start(1, quick(50, 100))
     world.tick()
@@ -199,6 +213,7 @@ def fleet(folder: Path) -> World:
     with world.store.write() as connection:
         tokens.make(connection, "ada", "approver", 86400, world.now, "adam@desk")
         enrolled.put_waiting(connection, [Waiting("new-1", "linux-cpu", 3, 1.0, 2.0)])
+    world.close()
     return world
 
 

@@ -4,14 +4,16 @@ A command raises one of modelwave_controller.errors for every expected failure; 
 as one line on stderr and returns its exit code.
 """
 
+import functools
 import os
 import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from modelwave_controller import environment, interruption
 from modelwave_controller.cli import commands
@@ -111,13 +113,19 @@ def _options(
 _CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
 
 
+@functools.cache
+def _command() -> Any:
+    """The command line as Click knows it: the demo runs many commands in one process."""
+    return get_command(application())
+
+
 _NO_THREAD = "can't start new thread"  # Python's words: there is no class for it
 
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code."""
     try:
-        code = application()(list(arguments), prog_name="modelwave", standalone_mode=False)
+        code = _command()(list(arguments), prog_name="modelwave", standalone_mode=False)
         sys.stdout.flush()  # a reader that has ended is noticed here, and not at exit
         return code if isinstance(code, int) else 0
     except ModelwaveError as error:

@@ -1,6 +1,7 @@
 """Commands whose modules are imported when they are used. A group's module may have such
 commands too, in its `LATER`."""
 
+import functools
 import importlib
 import inspect
 from collections.abc import Mapping
@@ -75,6 +76,7 @@ def _module(place: Place) -> Any:
     return importlib.import_module(f"modelwave_controller.cli.{place.module}")
 
 
+@functools.cache
 def _load(name: str, place: Place) -> Any:
     """Returns the command as Click knows it."""
     app = typer.Typer(
