@@ -3,6 +3,7 @@ everyday test draws the same changes by hypothesis."""
 
 import io
 import json
+import lzma
 import re
 import tomllib
 import zipfile
@@ -260,6 +261,13 @@ def _frames(data: bytes, longest: int, draw: Random) -> bytes | None:
     return b"\0".join(pieces)[:longest]
 
 
+# What zipfile and the readers of its methods raise.
+_BAD_ZIP = (
+    *(ValueError, LookupError, RuntimeError, EOFError, OSError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+
+
 def _zip(data: bytes, longest: int, draw: Random) -> bytes | None:
     """Changes some bytes of a member of a zip, or its name, and puts its checksum right."""
     out = io.BytesIO()
@@ -274,7 +282,7 @@ def _zip(data: bytes, longest: int, draw: Random) -> bytes | None:
             )
             for name, contents in dict(members).items():
                 new.writestr(zipfile.ZipInfo(name), contents)
-    except (ValueError, LookupError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
+    except _BAD_ZIP:
         return None
     made = out.getvalue()
     return made if len(made) <= longest else None

@@ -44,6 +44,13 @@ def test_body_that_no_database_can_keep_is_refused(body: bytes) -> None:
         said.read(start, {}, [], body)
 
 
+def test_field_of_a_query_that_is_unprintable_is_named_on_one_line() -> None:
+    start = next(call for call in CALLS if call.name == "startRollout")
+    with pytest.raises(OperatorError) as caught:
+        said.read(start, {}, [("r\x7f\nllout", "1")], b"")
+    assert str(caught.value).startswith("r??llout: the query has no fields here")
+
+
 @pytest.mark.parametrize("place", ["[2001:db8::1]ht", "[2001:db8::1]:", "a.test:", "a.test:08443"])
 def test_what_follows_a_host_and_is_no_port_is_no_url_of_a_file(place: str) -> None:
     """urllib passes over it; boards and the controller never did."""

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from modelwave_controller.api.call import AskedT, Call
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.trust.field_types import first_problem
+from modelwave_controller.trust.field_types import first_problem, shown_key
 
 _NUL = "a NUL character is no text: leave it out"
 
@@ -42,7 +42,8 @@ def _with(path: Mapping[str, str], said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _require_nothing(query: list[tuple[str, str]], where: str) -> None:
     if query:
-        raise OperatorError(f"{query[0][0][:64]}: {where} has no fields here: the body has them")
+        name = shown_key(query[0][0])
+        raise OperatorError(f"{name}: {where} has no fields here: the body has them")
 
 
 def _once(query: list[tuple[str, str]]) -> dict[str, str]:
