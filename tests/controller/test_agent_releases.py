@@ -83,6 +83,16 @@ def test_a_release_for_another_platform_is_resolved_but_not_run(
     refused(done, f"--wheels: not enough for {other}", "environment_of_tests")
 
 
+def with_bytes_changed(folder: Path, mark: bytes, ahead: int, value: int) -> None:
+    """Of the agent's wheel, the byte `ahead` of each `mark`."""
+    path = next(folder.glob("modelwave_agent-*"))
+    data = bytearray(path.read_bytes())
+    at = -1
+    while (at := data.find(mark, at + 1)) >= 0:
+        data[at + ahead] = value
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
@@ -92,8 +102,11 @@ def test_a_release_for_another_platform_is_resolved_but_not_run(
             lambda folder: (folder / "modelwave.agent-1.0-py3-none-any.whl").write_text(""),
             "two wheels of modelwave-agent",
         ),
+        (lambda folder: with_bytes_changed(folder, b"PK\1\2", 8, 1), "that can be read: File"),
+        (lambda folder: with_bytes_changed(folder, b"PK\1\2", 10, 14), "that can be read: "),
+        (lambda folder: with_bytes_changed(folder, b"PK\1\2", 10, 99), "that can be read: "),
     ],
-    ids=["no agent", "another file", "two versions"],
+    ids=["no agent", "another file", "two versions", "encrypted", "damaged", "another method"],
 )
 def test_what_is_no_folder_of_wheels_is_refused(
     home: Home, modelwave: Run, tmp_path: Path, spoil: object, told: str

@@ -6,12 +6,14 @@ has to be installed here, finds out whether they are enough for it. Nothing is f
 """
 
 import hashlib
+import lzma
 import os
 import re
 import subprocess
 import sys
 import tarfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,10 @@ _WHEEL = re.compile(
     re.ASCII,
 )
 _PLATFORM = re.compile(r"cp(\d)(\d{1,2})-([a-z0-9_]+)-(glibc|musl)(?:>=(\d{1,3})\.(\d{1,3}))?")
+_UNREADABLE = (  # what zipfile raises, and the readers of its methods
+    *(LookupError, OSError, ValueError, RuntimeError, EOFError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 _MAX_REASON = 300
 _BLOCK = 512  # of a tar
 _PYC_SHARE = 1.4  # an installed wheel against its files: Python compiles what it imports
@@ -115,8 +121,10 @@ def _version(wheel: Path) -> str:
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(_VERSION_FILE) as file:
             source = file.read(MAX_VERSION_FILE_BYTES).decode()
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
-        raise OperatorError(f"--wheels: {wheel} has no {_VERSION_FILE}: {error}") from error
+    except _UNREADABLE as error:
+        raise OperatorError(
+            f"--wheels: {wheel} has no {_VERSION_FILE} that can be read: {error}"
+        ) from error
     version = version_in(source)
     if not version:
         raise OperatorError(f"--wheels: {wheel}: {_VERSION_FILE} names no VERSION")
