@@ -163,7 +163,7 @@ def _reported(target: Target, artifacts: Path, said: list[str]) -> str:
         print(f"    {line}")
     inputs = sorted(artifacts.iterdir())
     if not inputs:
-        return "(no input: the process failed at its start)"
+        return "(no input: the process failed beside the reader)"
     FOUND.mkdir(parents=True, exist_ok=True)
     kept = FOUND / f"{target.name}-{inputs[0].name[:20]}"
     shutil.copyfile(inputs[0], kept)

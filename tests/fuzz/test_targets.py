@@ -86,7 +86,7 @@ def test_ctrl_c_says_what_was_done_and_leaves_nothing(tmp_path: Path) -> None:
 def test_process_that_fails_counts_as_a_finding(tmp_path: Path) -> None:
     target = TARGETS["gate"]._replace(name="no such target")
     ended = fuzz(target, tmp_path, runs=1, seconds=0, seed=1)
-    assert "the process failed at its start" in ended.finding
+    assert "the process failed beside the reader" in ended.finding
 
 
 @pytest.mark.parametrize(
