@@ -1,5 +1,6 @@
 """Both commands, the reports and every build name the same version and commit."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -159,6 +160,16 @@ def test_checkout_tells_the_commit_of_the_moment(sources: Path) -> None:
     assert said(sources, path) == both(f"+g{first}")
     second = commit(sources, "second")
     assert said(sources, path) == both(f"+g{second}")
+
+
+@pytest.mark.slow
+def test_asking_for_the_commit_takes_no_lock_that_a_kill_would_leave(sources: Path) -> None:
+    """A git that writes the index again, where times of files are others, takes one for it."""
+    digits = commit(sources, "first")
+    os.utime(sources / "README.md", (1, 1))
+    before = (sources / ".git/index").read_bytes()
+    assert said(sources, [sources / folder for folder in FOLDERS]) == both(f"+g{digits}")
+    assert (sources / ".git/index").read_bytes() == before
 
 
 @pytest.mark.slow

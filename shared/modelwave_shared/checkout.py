@@ -7,12 +7,14 @@ was written at installation would be wrong after the next commit.
 """
 
 import functools
+import re
 import subprocess
 from pathlib import Path
 
 from modelwave_shared import version
 
 GIT_SECONDS = 5  # timeout for git
+_OID = re.compile("^# branch[.]oid ([0-9a-f]{7})", re.MULTILINE)
 
 
 def described() -> str:
@@ -34,10 +36,16 @@ def commit() -> str:
     if version.COMMIT:
         return version.COMMIT
     top = Path(__file__).resolve().parents[2]
-    command = ["git", "--git-dir", str(top / ".git"), "--work-tree", str(top), "describe"]
-    command += ["--always", "--abbrev=7", "--exclude=*", "--dirty=.dirty"]
+    # Unlike `git describe --dirty`, it takes no lock, which a process that is killed would leave.
+    command = ["git", "--no-optional-locks", "--git-dir", str(top / ".git")]
+    command += ["--work-tree", str(top), "status", "--porcelain=v2", "--branch"]
+    command += ["--untracked-files=no"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    oid = _OID.search(done.stdout)
+    if done.returncode or not oid:
+        return ""
+    is_changed = any(not line.startswith("#") for line in done.stdout.splitlines())
+    return oid[1] + (".dirty" if is_changed else "")
