@@ -48,7 +48,7 @@ page: $(VENV)/.demo ## the page, with 200 simulated devices and a rollout under 
 check: lint ## lint, types and the quick tests, before each commit (1 to 2 minutes on 2 cores)
 	$(BIN)/pytest -m 'not slow and not e2e' --numprocesses $(WORKERS) --dist worksteal
 
-test: $(STAMP) ## the everyday suite (15 to 18 minutes on 2 cores)
+test: $(STAMP) ## the everyday suite (13 to 16 minutes on 2 cores)
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 test-long: $(STAMP) ## the same sweeps, every case
