@@ -1,11 +1,9 @@
 """A fleet for rollouts: a home, signed releases, a database, and devices that answer."""
 
-import atexit
 import contextlib
 import functools
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from tests import lasting
 from tests.controller import counted_twice
 
 from modelwave_controller import home as homes
@@ -72,8 +71,7 @@ def manifest(release: int, target: str = TARGET, **changes: Any) -> dict[str, An
 def _made_once() -> Path:
     """A home with an empty database, which each test copies. Reading its keys takes as long as
     making them: 600,000 hashes in each test would be half of these tests' time."""
-    folder = Path(tempfile.mkdtemp(prefix="modelwave-tests-"))
-    atexit.register(shutil.rmtree, folder)
+    folder = lasting.folder()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(pkcs8, "PBKDF2_ROUNDS", 1000)
         made = homes.make_home(folder / "home", FLEET, PASSPHRASE)

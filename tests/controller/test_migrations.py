@@ -202,7 +202,7 @@ def test_the_log_of_an_older_database_gets_its_chain_across_the_answers_that_are
         assert log_verifying.verify(opened, found.head).deleted == 5
 
 
-def test_the_many_quick_databases_of_tests_are_as_the_migrations_make_them(tmp_path: Path) -> None:
+def test_the_many_new_databases_of_tests_are_as_the_migrations_make_them(tmp_path: Path) -> None:
     def made(name: str) -> list[str]:
         url = f"sqlite:///{tmp_path / name}"
         Store(url).close()

@@ -1,12 +1,10 @@
 """Real parts for end-to-end tests: a broker, the controller, agents; all end with the test."""
 
-import atexit
 import functools
 import os
 import shlex
 import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +18,7 @@ from modelwave_controller.demo.examples import release_arguments
 from modelwave_controller.demo.processes import Processes, processes
 from modelwave_controller.demo.service import free_port
 from modelwave_controller.trust import pkcs8
+from tests import lasting
 from tests.tools import MOSQUITTO_MISSING
 
 REPO = Path(__file__).resolve().parents[2]
@@ -32,8 +31,7 @@ FLEET = "demo"
 def _made_once() -> Path:
     """A home that each test copies. In it one hash is as good as 600,000, which would be done for
     each key, and again for each signature."""
-    folder = Path(tempfile.mkdtemp(prefix="modelwave-tests-"))
-    atexit.register(shutil.rmtree, folder)
+    folder = lasting.folder()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(pkcs8, "PBKDF2_ROUNDS", 1000)
         patched.setenv(PASSPHRASE_VARIABLE, PASSPHRASE)

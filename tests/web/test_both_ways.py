@@ -1,8 +1,6 @@
 """Commands do and say the same at the home and through a service."""
 
-import atexit
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from functools import cache, partial
@@ -19,6 +17,7 @@ from modelwave_controller.people import token_text, tokens
 from modelwave_controller.people.token_text import TokenText
 from modelwave_controller.storage import enrolled
 from modelwave_controller.storage.enrolled import Waiting
+from tests import lasting
 from tests.controller.rollout_world import World, quick
 from tests.web.bundles import bundle
 from tests.web.served import served
@@ -204,8 +203,7 @@ def fleet(folder: Path) -> World:
 @cache
 def _made_once() -> World:
     """The fleet that each test gets a copy of."""
-    folder = Path(tempfile.mkdtemp(prefix="modelwave-tests-"))
-    atexit.register(shutil.rmtree, folder)
+    folder = lasting.folder()
     world = World(folder, devices=4)
     world.start(1, quick(50, 100))
     world.tick()

@@ -112,14 +112,13 @@ def _options(
 # another name. In all versions it is a grandparent of the class that Typer exports.
 _CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
 
+_NO_THREAD = "can't start new thread"  # Python's words: there is no class for it
+
 
 @functools.cache
 def _command() -> Any:
     """The command line as Click knows it: the demo runs many commands in one process."""
     return get_command(application())
-
-
-_NO_THREAD = "can't start new thread"  # Python's words: there is no class for it
 
 
 def run(arguments: Sequence[str]) -> int:
