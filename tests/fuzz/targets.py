@@ -79,7 +79,7 @@ _ROWS = (
         "packets of a broker, in the client of boards",
         "the broker's reader finds the same messages; the same in pieces",
         "mqtt.board",
-        9000,
+        1024,
     ),
     Target(
         "broker-mqtt",
