@@ -1,8 +1,8 @@
-"""Numbers on the command lines of the tests."""
+"""Numbers and names on the command lines of the tests."""
 
 import argparse
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:
@@ -15,5 +15,17 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
             if least <= number and (most is None or number <= most):
                 return number
         raise argparse.ArgumentTypeError(f"{text}: give a whole number, {wanted}")
+
+    return read
+
+
+def one_of(names: Iterable[str], what: str) -> Callable[[str], str]:
+    """Returns the `type` of an argument that is one of the names; `what`: what has them."""
+    known = list(names)
+
+    def read(text: str) -> str:
+        if text in known:
+            return text
+        raise argparse.ArgumentTypeError(f"{text}: no such {what}; there are {', '.join(known)}")
 
     return read

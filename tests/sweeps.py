@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable
 
+from tests.arguments import one_of
 from tests.ending import INTERRUPTED, end_at_sigterm, was_sigterm
 
 # {sweep: the module that runs it}; each ends with a line of what it did (docs/testing.md).
@@ -26,10 +27,14 @@ SWEEPS = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.sweeps", description="Run sweeps, long.")
-    parser.add_argument("sweeps", nargs="*", metavar="SWEEP", help=f"of {', '.join(SWEEPS)}")
+    parser.add_argument(
+        "sweeps",
+        nargs="*",
+        type=one_of(SWEEPS, "sweep"),
+        metavar="SWEEP",
+        help=f"of {', '.join(SWEEPS)}",
+    )
     names = parser.parse_args().sweeps or list(SWEEPS)
-    if unknown := [name for name in names if name not in SWEEPS]:
-        parser.error(f"{', '.join(unknown)}: no such sweep; there are {', '.join(SWEEPS)}")
     said: dict[str, str] = {}
     good, is_ended = 0, False
     try:

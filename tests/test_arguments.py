@@ -1,5 +1,5 @@
 """Tests that a command of the tests refuses a number with which it would do nothing, crash, or
-never end. None of them begins its work here."""
+never end, and a name that it does not know. None of them begins its work here."""
 
 import argparse
 import sys
@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests import sweeps
 from tests.agent import line_sweep
-from tests.arguments import whole
+from tests.arguments import one_of, whole
 from tests.board.sweep import command as boards
 from tests.day import __main__ as day
 from tests.day import floods
@@ -21,6 +22,7 @@ from tests.histories import command as histories
 from tests.inject import command as inject
 from tests.judge import __main__ as judge
 from tests.mutation import __main__ as mutation
+from tests.trust import command as trust
 
 # Of each command its numbers, each with one that is too small.
 TOO_SMALL = {
@@ -89,6 +91,29 @@ def test_number_that_a_command_cannot_do_with_is_refused_in_one_line(
 
 
 @pytest.mark.usefixtures("parsing_alone")
+@pytest.mark.parametrize(
+    ("main", "what", "one"),
+    [
+        (floods.main, "scene", "mosquitto-messages"),
+        (fuzz.main, "target", "envelope"),
+        (histories.main, "course", "promoted"),
+        (inject.main, "part", "kills"),
+        (judge.main, "table", "silence"),
+        (mutation.main, "part", "trust"),
+        (sweeps.main, "sweep", "sqlite"),
+        (trust.main, "sweep", "root chains"),
+    ],
+    ids=lambda given: getattr(given, "__module__", ""),
+)
+def test_name_that_a_command_does_not_know_is_refused_with_those_that_it_knows(
+    main: Callable[[], int], what: str, one: str, refused: Callable[..., str]
+) -> None:
+    line = refused(main, one, "nonsense")
+    assert f": nonsense: no such {what}; there are " in line
+    assert one in line
+
+
+@pytest.mark.usefixtures("parsing_alone")
 def test_step_of_the_sweep_of_a_wire(refused: Callable[..., str]) -> None:
     assert "argument step: 0: give a whole number, at least 1" in refused(line_sweep.main, "0")
 
@@ -130,9 +155,28 @@ def test_a_day_has_real_and_simulated_devices(
     assert refused(day.main, *arguments).endswith(f"error: {told}")
 
 
+def test_a_history_of_the_disk_is_named_with_its_scenes(refused: Callable[..., str]) -> None:
+    line = refused(disk.main, "history x")
+    assert "history x: no such scene; there are first, update, " in line
+    assert line.endswith(", and 'history N' for every N")
+
+
+def test_faults_of_a_wire_that_no_case_has_are_refused(refused: Callable[..., str]) -> None:
+    line = refused(line_sweep.main, "999", "nonsense")
+    assert line.endswith("error: nonsense: no case's name begins so")
+
+
 def test_the_ends_of_a_range_are_taken() -> None:
     read = whole(1, 65535)
     assert [read("1"), read("65535")] == [1, 65535]
     for text in ("0", "65536", "", "1.5"):
         with pytest.raises(argparse.ArgumentTypeError, match="from 1 to 65535"):
+            read(text)
+
+
+def test_a_name_is_one_of_those_that_there_are() -> None:
+    read = one_of(["a", "b"], "letter")
+    assert read("b") == "b"
+    for text in ("", "A", "ab"):
+        with pytest.raises(argparse.ArgumentTypeError, match="no such letter; there are a, b"):
             read(text)

@@ -186,6 +186,8 @@ def main():
     parser.add_argument("faults", nargs="*", metavar="FAULT", help="all, unless some are named")
     given = parser.parse_args()
     count, bad = sweep(given.step, tuple(given.faults))
+    if count == 0:
+        parser.error(f"{', '.join(given.faults)}: no case's name begins so")
     for name, faults in bad.items():
         print(name, faults)
     print(f"{count} cases, {len(bad)} bad")

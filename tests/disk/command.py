@@ -67,5 +67,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("scenes", nargs="*", metavar="SCENE", help="all, unless some are named")
     given = parser.parse_args()
     if unknown := [name for name in given.scenes if not is_scene(name)]:
-        parser.error(f"{', '.join(unknown)}: no such scene; there are {', '.join(NAMES)}")
+        known = f"{', '.join(NAMES)}, and '{HISTORY}N' for every N"
+        parser.error(f"{', '.join(unknown)}: no such scene; there are {known}")
     return given

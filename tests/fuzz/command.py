@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.arguments import whole
+from tests.arguments import one_of, whole
 from tests.ending import INTERRUPTED
 from tests.fuzz import corpora, scratch
 from tests.fuzz.running import BY_CTRL_C, Ended, fuzz
@@ -26,9 +26,6 @@ MOST, MOST_SEED = 2**31 - 1, 2**32 - 1  # of what is larger, libFuzzer makes ano
 
 def main() -> int:
     given = _parser().parse_args()
-    if unknown := [name for name in given.targets if name not in TARGETS]:
-        print(f"no target {unknown[0]!r}; there are {', '.join(TARGETS)}")
-        return 2
     targets = [TARGETS[name] for name in given.targets] or list(TARGETS.values())
     if given.list:
         for target in targets:
@@ -60,7 +57,7 @@ def _one(target: Target, case: Path) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tests.fuzz", description="Make up inputs.")
-    parser.add_argument("targets", nargs="*", metavar="TARGET")
+    parser.add_argument("targets", nargs="*", type=one_of(TARGETS, "target"), metavar="TARGET")
     parser.add_argument("--runs", type=whole(1, MOST), default=RUNS, help="of each target")
     parser.add_argument(
         "--seconds", type=whole(0, MOST), default=0, help="of each target; 0: all its runs"

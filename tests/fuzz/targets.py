@@ -79,14 +79,14 @@ _ROWS = (
         "packets of a broker, in the client of boards",
         "the broker's reader finds the same messages; the same in pieces",
         "mqtt.board",
-        1024,
+        300,
     ),
     Target(
         "broker-mqtt",
         "packets of a client, in the embedded broker",
         "what comes back is whole packets; no error is raised or logged, at once and in pieces",
         "mqtt.broker",
-        2048,
+        600,
     ),
     Target(
         "line-frames",

@@ -119,6 +119,7 @@ def _started(*arguments: str, folder: Path | None = None) -> "subprocess.Popen[s
         cwd=ROOT,
         env={**os.environ, **({scratch.FOLDER: str(folder)} if folder else {})},
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
 
@@ -132,7 +133,7 @@ def _fuzz(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def test_unknown_target_is_named() -> None:
     done = _fuzz("nonsense")
     assert done.returncode == 2
-    assert "no target 'nonsense'" in done.stdout
+    assert "nonsense: no such target; there are " in done.stdout
 
 
 def test_product_is_imported_by_the_targets_alone() -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
-from tests.arguments import whole
+from tests.arguments import one_of, whole
 from tests.ending import INTERRUPTED
 from tests.histories.broker import Troubles
 from tests.histories.courses import COURSES
@@ -72,10 +72,14 @@ def main() -> int:
     parser.add_argument("--step", type=whole(1), default=1, help="every N-th point")
     parser.add_argument("--processes", type=whole(1), help="the cores, if not given")
     parser.add_argument("--play", metavar="HISTORY", help="one history, as it was printed")
-    parser.add_argument("courses", nargs="*", metavar="COURSE", help=", ".join(COURSES))
+    parser.add_argument(
+        "courses",
+        nargs="*",
+        type=one_of(COURSES, "course"),
+        metavar="COURSE",
+        help=", ".join(COURSES),
+    )
     given = parser.parse_args()
-    if unknown := [course for course in given.courses if course not in COURSES]:
-        parser.error(f"{', '.join(unknown)}: no such course; there are {', '.join(COURSES)}")
     logging.disable(logging.CRITICAL)
     if given.play:
         history = _HISTORY.fullmatch(given.play)

@@ -19,7 +19,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
-from tests.arguments import whole
+from tests.arguments import one_of, whole
 from tests.ending import INTERRUPTED
 from tests.inject import agent_scenes, kills, proof, service
 from tests.inject.agent_scenes import SCENES
@@ -156,7 +156,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.inject", description=__doc__, formatter_class=form
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument(
+        "parts", nargs="*", type=one_of(PARTS, "part"), metavar="PART", help=", ".join(PARTS)
+    )
     parser.add_argument("--scene", action="append", choices=SCENES, help="of the agent")
     parser.add_argument("--point", action="append", type=_point, help="such as write:1:EIO")
     parser.add_argument("--points", type=whole(0), default=POINTS, help="of each scene; 0: all")
@@ -165,7 +167,4 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--seed", type=whole(0), default=1, help="of the first device that is killed"
     )
     parser.add_argument("--at-once", type=whole(1), default=AT_ONCE, help="lives at the same time")
-    options = parser.parse_args(arguments)
-    if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"PART: none is {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    return options
+    return parser.parse_args(arguments)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.arguments import one_of
 from tests.ending import INTERRUPTED
 from tests.trust.figures import told
 from tests.trust.sweeps import SWEEPS, Sweep
@@ -109,13 +110,16 @@ def _options(arguments: Sequence[str] | None, sweeps: Sequence[Sweep]) -> argpar
     parser = argparse.ArgumentParser(
         prog="python -m tests.trust", description=__doc__, formatter_class=form
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="all, if none is given")
+    known = sorted(sweep.name for sweep in sweeps)
+    parser.add_argument(
+        "names",
+        nargs="*",
+        type=one_of(known, "sweep"),
+        metavar="NAME",
+        help="all, if none is given",
+    )
     parser.add_argument("--list", action="store_true", help="print the names of the sweeps")
-    options = parser.parse_args(arguments)
-    known = {sweep.name for sweep in sweeps}
-    if unknown := [name for name in options.names if name not in known]:
-        parser.error(f"NAME: no sweep {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-    return options
+    return parser.parse_args(arguments)
 
 
 def print_figures(done: Sequence[Result]) -> None:
