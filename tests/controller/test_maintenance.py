@@ -141,6 +141,11 @@ def test_windows_that_touch_are_put_together() -> None:
     assert made.week.ranges == [(5 * 1440, 2 * 1440 + 120)]
 
 
+def test_window_over_the_end_of_the_week_goes_on_at_its_begin() -> None:
+    made = Maintenance(windows=("sun 23:00-02:00",))
+    assert made.week.ranges == [(6 * 1440 + 1380, 180)]
+
+
 # Plans.
 
 

@@ -76,7 +76,7 @@ class Maintenance(BaseModel):
         return f"outside of its maintenance windows; opens at {at}, in {span(opens - now)}"
 
 
-@functools.cache
+@functools.lru_cache(maxsize=256)
 def _week(texts: tuple[str, ...]) -> Windows:
     return Windows(_joined([one for text in texts for one in parse_window(text)]))
 
@@ -129,9 +129,10 @@ def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Returns the fewest ranges that have the same minutes."""
     minutes = bytearray(WEEK)
     for start, length in ranges:
-        for minute in range(start, start + length):
-            minutes[minute % WEEK] = 1
-    starts = [at for at in range(WEEK) if minutes[at] and not minutes[at - 1]]
+        over = max(0, start + length - WEEK)  # goes on at the week's begin
+        minutes[start : start + length - over] = b"\1" * (length - over)
+        minutes[:over] = b"\1" * over
+    starts = [found.start() for found in re.finditer(b"\0\1", minutes[-1:] + minutes)]
     if not starts:
         return [(0, WEEK)]
     doubled = bytes(minutes) * 2
