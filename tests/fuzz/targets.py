@@ -86,7 +86,7 @@ _ROWS = (
         "packets of a client, in the embedded broker",
         "what comes back is whole packets; no error is raised or logged, at once and in pieces",
         "mqtt.broker",
-        600,
+        256,
     ),
     Target(
         "line-frames",
