@@ -130,32 +130,29 @@ def _published(flags: int, body: bytes) -> Taken | None:
 
 
 def broker(data: bytes) -> bool:
-    """A client sends the bytes at once, and another one in pieces; a third one reads everything.
-    Nothing is raised or logged as an error, and what comes back is whole packets. Returns whether
-    the client was admitted."""
+    """A client sends the bytes after the first, which says how long the first piece is; each other
+    piece is twice as long as the one before. Another client reads everything. Nothing is raised or
+    logged as an error, and what comes back is whole packets. Returns whether the client was
+    admitted."""
     with _no_errors() as loop:
-        return loop.run_until_complete(_served(data))
+        return loop.run_until_complete(_served(data[1:], 1 + data[0] if data else 1))
 
 
-async def _served(data: bytes) -> bool:
+async def _served(data: bytes, first: int) -> bool:
     served = EmbeddedBroker(EmbeddedBrokerSettings())
-    watching = _Client(served)
+    watching, client = _Client(served), _Client(served)
     await watching.send(_CONNECT + _SUBSCRIBE)
-    clients = _Client(served), _Client(served)
-    await clients[0].send(data)
-    assert clients[0].connection.session.queued_bytes <= limits.MAX_QUEUED_FOR_A_CONTROLLER
-    for client in (clients[0], watching):
-        client.close()
-    await asyncio.sleep(0)
-    at, size = 0, 1
+    at, size = 0, first
     while at < len(data):
-        await clients[1].send(data[at : at + size])
+        await client.send(data[at : at + size])
         at, size = at + size, 2 * size
-    clients[1].close()
-    for client in (*clients, watching):
-        client.require_whole_packets()
+    assert client.connection.session.queued_bytes <= limits.MAX_QUEUED_FOR_A_CONTROLLER
+    for one in (client, watching):
+        await asyncio.sleep(0)  # what waits is written
+        one.connection.connection_lost(None)
+        one.require_whole_packets()
     assert not served._open
-    return clients[0].answered.startswith(_ACCEPTED)
+    return client.answered.startswith(_ACCEPTED)
 
 
 _ACCEPTED = packets.connack(packets.ACCEPTED)
@@ -196,12 +193,9 @@ class _Client:
         judged = self.connection.judging
         if not self.transport.ended:
             self.connection.data_received(data)
-        # A CONNECT is judged in a task; then what follows it is read, and answered.
-        for _ in range(1 if self.connection.judging is judged else 4):
-            await asyncio.sleep(0)
-
-    def close(self) -> None:
-        self.connection.connection_lost(None)
+        if self.connection.judging is not judged:
+            for _ in range(4):  # it is judged in a task; then what follows is read, and answered
+                await asyncio.sleep(0)
 
     @property
     def answered(self) -> bytes:
@@ -273,4 +267,5 @@ def broker_seeds() -> list[bytes]:
     asked = mqtt_packets.subscribe(["desired/+/+", "#"], 2)
     twice = packets.packet(0x34, b"\0\1a\0\5x") + packets.packet(0x62, b"\0\5")
     over = packets.packet(0xA2, b"\0\3\0\1#") + mqtt_packets.PINGREQ + mqtt_packets.DISCONNECT
-    return [_CONNECT, connect + asked + said + said + over, _CONNECT + twice + said]
+    whole = [_CONNECT, connect + asked + said + said + over, _CONNECT + twice + said]
+    return [bytes((first,)) + one for one in whole for first in (0, 255)]

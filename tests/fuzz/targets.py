@@ -84,7 +84,7 @@ _ROWS = (
     Target(
         "broker-mqtt",
         "packets of a client, in the embedded broker",
-        "what comes back is whole packets; no error is raised or logged, at once and in pieces",
+        "what comes back is whole packets; no error is raised or logged, in pieces of any length",
         "mqtt.broker",
         256,
     ),
