@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 from unittest.mock import patch
 
@@ -16,7 +15,7 @@ from modelwave_controller.broker.connection import Connection
 from modelwave_controller.broker.embedded import EmbeddedBroker
 from modelwave_controller.broker.errors import ClientRefused
 from modelwave_controller.broker.settings import EmbeddedBrokerSettings
-from tests.fuzz.judging import require_plain
+from tests.fuzz.judging import require_plain, run
 
 # The board's client.
 
@@ -134,29 +133,64 @@ def broker(data: bytes) -> bool:
     piece is twice as long as the one before. Another client reads everything. Nothing is raised or
     logged as an error, and what comes back is whole packets. Returns whether the client was
     admitted."""
-    with _no_errors() as loop:
-        return loop.run_until_complete(_served(data[1:], 1 + data[0] if data else 1))
+    turns = _Turns()
+    asyncio._set_running_loop(turns)  # type: ignore[arg-type]
+    try:
+        with _no_errors():
+            return _served(data[1:], 1 + data[0] if data else 1, turns)
+    finally:
+        asyncio._set_running_loop(None)
 
 
-async def _served(data: bytes, first: int) -> bool:
-    served = EmbeddedBroker(EmbeddedBrokerSettings())
-    watching, client = _Client(served), _Client(served)
-    await watching.send(_CONNECT + _SUBSCRIBE)
+def _served(data: bytes, first: int, turns: "_Turns") -> bool:
+    served = EmbeddedBroker(_SETTINGS)
+    watching, client = _Client(served, turns), _Client(served, turns)
+    watching.send(_CONNECT + _SUBSCRIBE)
     at, size = 0, first
     while at < len(data):
-        await client.send(data[at : at + size])
+        client.send(data[at : at + size])
         at, size = at + size, 2 * size
     assert client.connection.session.queued_bytes <= limits.MAX_QUEUED_FOR_A_CONTROLLER
     for one in (client, watching):
-        await asyncio.sleep(0)  # what waits is written
-        one.connection.connection_lost(None)
+        one.close()
         one.require_whole_packets()
     assert not served._open
     return client.answered.startswith(_ACCEPTED)
 
 
+class _Turns:
+    """In place of asyncio's loop, which takes most of the time: calls what is to be called soon
+    when it is told to, and nothing later."""
+
+    def __init__(self) -> None:
+        self._soon: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+
+    def call_soon(self, call: Callable[..., object], *given: Any) -> None:
+        self._soon.append((call, given))
+
+    def call_later(self, _seconds: float, _call: Callable[[], object]) -> "_Turns":
+        return self
+
+    def create_task(self, work: Coroutine[Any, Any, None]) -> "_Turns":
+        self.call_soon(run, work)
+        return self
+
+    def cancel(self) -> None:
+        """What is later does not come, and a task has ended."""
+
+    def time(self) -> float:
+        return 0.0
+
+    def take(self) -> None:
+        while self._soon:
+            soon, self._soon = self._soon, []
+            for call, given in soon:
+                call(*given)
+
+
 _ACCEPTED = packets.connack(packets.ACCEPTED)
 _CONNECT = bytes((0x10, 14)) + b"\0\4MQTT\4\2\0\0\0\2me"
+_SETTINGS = EmbeddedBrokerSettings()
 _SUBSCRIBE = packets.packet(0x82, b"\0\1\0\1#\1")
 
 
@@ -184,18 +218,20 @@ class _Transport(asyncio.Transport):
 
 
 class _Client:
-    def __init__(self, served: EmbeddedBroker) -> None:
+    def __init__(self, served: EmbeddedBroker, turns: _Turns) -> None:
         self.connection = Connection(served)
         self.transport = _Transport()
         self.connection.connection_made(self.transport)
+        self._turns = turns
 
-    async def send(self, data: bytes) -> None:
-        judged = self.connection.judging
+    def send(self, data: bytes) -> None:
         if not self.transport.ended:
             self.connection.data_received(data)
-        if self.connection.judging is not judged:
-            for _ in range(4):  # it is judged in a task; then what follows is read, and answered
-                await asyncio.sleep(0)
+        self._turns.take()
+
+    def close(self) -> None:
+        self.connection.connection_lost(None)
+        self._turns.take()
 
     @property
     def answered(self) -> bytes:
@@ -221,29 +257,20 @@ class _Errors(logging.Handler):
         self.records.append(f"{record.getMessage()} {record.exc_info}")
 
 
-_LOGGERS = [logging.getLogger(name) for name in ("modelwave_controller.broker", "asyncio")]
-
-
-@functools.cache
-def _loop() -> asyncio.AbstractEventLoop:
-    """One loop for all inputs."""
-    return asyncio.new_event_loop()
+_LOGGER = logging.getLogger("modelwave_controller.broker")
 
 
 @contextlib.contextmanager
-def _no_errors() -> Iterator[asyncio.AbstractEventLoop]:
-    """Gives the loop. Nothing may be logged as an error meanwhile, nor raised by a callback."""
-    errors, loop = _Errors(), _loop()
-    loop.set_exception_handler(lambda _, told: errors.records.append(str(told)))
-    for logger in _LOGGERS:
-        logger.addHandler(errors)
-        logger.propagate = False
+def _no_errors() -> Iterator[None]:
+    """Nothing may be logged as an error meanwhile."""
+    errors = _Errors()
+    _LOGGER.addHandler(errors)
+    _LOGGER.propagate = False
     try:
-        yield loop
+        yield
     finally:
-        for logger in _LOGGERS:
-            logger.removeHandler(errors)
-            logger.propagate = True
+        _LOGGER.removeHandler(errors)
+        _LOGGER.propagate = True
     assert not errors.records, errors.records[0]
 
 
