@@ -5,21 +5,25 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from broker_hosts import FLEET as HOSTED
+from broker_hosts import PASSWORDS, Host, embedded, settings_with_users
 from operator_home import Run, runner
 from rollout_world import FLEET
 from simulated_fleet import HAS_MOSQUITTO, MOSQUITTO, free_port, retained_orders, wait_listening
 from tests.mosquitto_tls import mosquitto as mosquitto_with_tls
 from tests.tools import MOSQUITTO_MISSING
 
+from modelwave_controller.broker import FleetAcl
 from modelwave_controller.home import Home
 from modelwave_controller.service import broker_probe
 from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.broker_check import Check
-from modelwave_controller.service.broker_rules import Finding
+from modelwave_controller.service.broker_rules import Device, Finding, tried
 from modelwave_controller.trust import pkcs8
 
 pytestmark = pytest.mark.skipif(not HAS_MOSQUITTO, reason=MOSQUITTO_MISSING)
@@ -93,6 +97,24 @@ def test_one_client_id_for_all_connections_of_a_user_is_noticed(tmp_path: Path) 
     with broker(tmp_path, *lines) as port:
         found = missing(port, user="controller", password="secret")
     assert "use_username_as_clientid" in found["two connections of the controller"].mend
+
+
+def test_what_a_device_may_is_seen_also_if_the_broker_ends_it_for_what_it_may_not() -> None:
+    with embedded(settings_with_users()) as host:
+        assert _of_device(host, "cam-1").holds
+    free = FleetAcl(HOSTED, controllers=frozenset(("controller", "cam-1")))
+    with embedded(replace(settings_with_users(), acl=free)) as host:
+        found = _of_device(host, "cam-1")
+    assert found.seen.count("it may write ") == 5
+    assert found.seen.count("it may read ") == 2
+
+
+def _of_device(host: Host, name: str) -> Finding:
+    ours, its = (
+        ServiceBroker("127.0.0.1", host.port, user=user, password=PASSWORDS[user])
+        for user in ("controller", name)
+    )
+    return tried(Device(name, "linux-cpu", its), ours, ("127.0.0.1", host.port), HOSTED)
 
 
 def test_address_that_does_not_answer_is_named(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ class Probe:
             client.will_set(will, b"gone", qos=1)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         try:
@@ -99,19 +100,15 @@ class Probe:
         """Publishes at QoS 1 to each topic; returns whether all were acknowledged."""
         sent = [self._client.publish(topic, payload, 1, retain) for topic in topics]
         try:
-            for one in sent:
-                one.wait_for_publish(ANSWER_SECONDS)
-                if not one.is_published():
-                    return False
+            return self.wait(lambda: all(one.is_published() for one in sent))
         except (RuntimeError, ValueError):  # the connection is lost
             return False
-        return True
 
     def wait(self, reached: Callable[[], bool]) -> bool:
         """Waits while something still comes; returns whether it was `reached`."""
         with self._news:
             while not reached():
-                if not self._news.wait(ANSWER_SECONDS) or self.lost:
+                if self.lost or not self._news.wait(ANSWER_SECONDS):
                     return reached()
             return True
 
@@ -128,6 +125,9 @@ class Probe:
 
     def _on_disconnect(self, *_: object) -> None:
         self._tell(lambda: setattr(self, "lost", True))
+
+    def _on_publish(self, *_: object) -> None:
+        self._tell(lambda: None)
 
     def _on_subscribe(self, _c: Any, _d: Any, number: int, codes: list[Any], _p: Any) -> None:
         self._tell(lambda: self._answers.update({number: codes}))

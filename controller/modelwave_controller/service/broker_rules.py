@@ -43,20 +43,20 @@ def tried(device: Device, controller: ServiceBroker, place: tuple[str, int], fle
     ]
     hidden = [topics.heartbeat(fleet, other), topics.file_block(fleet, other)]
     allowed = topics.heartbeat(fleet, device.name)
-    with (
-        Probe(controller, place) as ours,
-        Probe(device.broker, device.broker.places[0], client_id=device.name) as its,
-    ):
+    with Probe(controller, place) as ours:
+        with _connected(device) as its:
+            its.subscribe([allowed])
+            its.subscribe(hidden)
+            ours.publish([*hidden, allowed], b"")
+            works = its.wait(lambda: any(one.topic == allowed for one in its.heard))
+            read = [one.topic for one in its.heard if one.topic in hidden]
         ours.subscribe([*forbidden, own])
-        its.publish(forbidden, b"")
+        for topic in forbidden:
+            with _connected(device) as its:  # which the broker may end for it
+                its.publish([topic], b"")
         ours.publish([own], b"after them")
         ours.wait(lambda: any(one.topic == own for one in ours.heard))
-        its.subscribe([allowed])
-        its.subscribe(hidden)
-        ours.publish([*hidden, allowed], b"")
-        works = its.wait(lambda: any(one.topic == allowed for one in its.heard))
         wrote = [one.topic for one in ours.heard if one.topic in forbidden]
-        read = [one.topic for one in its.heard if one.topic in hidden]
     seen = [f"it may write {topic}" for topic in wrote]
     seen += [f"it may read {topic}" for topic in read]
     seen += [] if works else [f"it may not read {allowed}"]
@@ -66,3 +66,7 @@ def tried(device: Device, controller: ServiceBroker, place: tuple[str, int], fle
         "; ".join(seen) or "use its own topics, and no others",
         "acl_file with the rules that `modelwave device enrol` writes" if seen else "",
     )
+
+
+def _connected(device: Device) -> Probe:
+    return Probe(device.broker, device.broker.places[0], client_id=device.name)
