@@ -39,6 +39,7 @@ from modelwave_controller.operations import backup, restore
 from modelwave_controller.operations.archive import DATABASE, MANIFEST
 from modelwave_controller.operations.restore import Restored
 from modelwave_controller.people import local_token, tokens
+from modelwave_controller.people.roles import ADMIN
 from modelwave_controller.rollout.events import FLEET as OF_FLEET
 from modelwave_controller.rollout.events import Held
 from modelwave_controller.storage import damage, log, migrate, outbox, snapshot, tables
@@ -872,11 +873,27 @@ def test_backup_and_restore_say_what_they_did_and_what_is_next(
 def test_a_database_that_was_restored_by_other_means_is_recovered_first(
     world: World, run: Run
 ) -> None:
-    run("recover", "--restored").lines()
+    said = run("recover", "--restored").lines()
+    assert "noted that the database was restored; 0 access tokens ended" in said[0]
     with pytest.raises(OperatorError, match="restored from a backup"):
         world.start(2)
     run("recover", "digits", "--yes").lines()
     world.start(2)
+
+
+def test_who_answers_no_has_noted_no_restore_and_keeps_the_tokens(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world.store.write() as connection:
+        tokens.draw(connection, "eve", ADMIN, 3600, world.now, "local")
+    answer = io.StringIO("n\n")
+    monkeypatch.setattr(answer, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stdin", answer)
+    refused = run("recover", "--restored")
+    assert refused.code == 1
+    assert "All access tokens end" in refused.err
+    world.start(2)
+    assert "1 access token ended" in run("recover", "--restored", "--yes").lines()[0]
 
 
 def test_the_commands_of_the_chapter_do_what_it_says(

@@ -1,5 +1,6 @@
 """Tests that the answers to old rollouts become counts, and that nothing else is deleted."""
 
+import io
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -205,3 +206,21 @@ def test_the_command_says_what_it_does_and_gives_the_room_back(world: World, run
     assert "over for 90 d and whose" in run("log", "prune").out
     assert "over for 90 s and whose" in run("log", "prune", "--older-than", "90").out
     assert "answers of devices deleted, their counts kept" in run("rollout", "log", "1").out
+
+
+def test_on_a_terminal_it_asks_before(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished(world, 1)
+    with world.store.write() as connection:
+        connection.execute(tables.events.update().values(at=1.0))
+    finished(world, 2)
+    answer = io.StringIO("n\n")
+    monkeypatch.setattr(answer, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stdin", answer)
+    refused = run("log", "prune", "--older-than", "30d")
+    assert refused.code == 1
+    assert "Delete 4 answers to 1 rollout over for more than 30 d?" in refused.err
+    assert set(answers(world)) == {1, 2}
+    assert run("log", "prune", "--yes").code == 0
+    assert set(answers(world)) == {2}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from modelwave_controller.operations import recover
 from modelwave_controller.people import tokens
 from modelwave_controller.people.local_token import NAME
 from modelwave_controller.people.roles import Person
@@ -70,10 +71,25 @@ def test_it_is_there_from_the_start_and_made_anew_before_it_expires(
     during(world, monkeypatch, looks)
 
 
+def test_it_is_made_anew_when_all_tokens_were_revoked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_token, "LOOK_SECONDS", 0.01)
+
+    async def looks(tries: asyncio.Queue[str]) -> None:
+        first = await tries.get()
+        assert recover.note_restored(world.store, world.now) == 1
+        while await tries.get() == first:
+            pass
+        assert lets_in(world) == ("local", "admin")
+
+    during(world, monkeypatch, looks)
+
+
 def test_a_service_goes_on_without_it_and_tries_again(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(own_token, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(own_token, "LOOK_SECONDS", 0.01)
     file = world.home.path / NAME
     file.touch()
     file.chmod(0o644)

@@ -47,6 +47,7 @@ def short_duration(text: str) -> float:
         raise typer.BadParameter(str(error)) from error
 
 
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 PassphraseFileOption = Annotated[
     Path | None,

@@ -1,5 +1,6 @@
 """`modelwave log`: verifies the log, and makes room in it."""
 
+import sys
 from dataclasses import asdict
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 from modelwave_controller.api import upkeep as calls
 from modelwave_controller.cli.doors import ask, door
 from modelwave_controller.cli.log_verify import verify
-from modelwave_controller.cli.options import JsonOption, duration, home_of
+from modelwave_controller.cli.options import JsonOption, YesOption, duration, home_of
 from modelwave_controller.cli.progress import progress
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.phrases import plural, span
@@ -45,15 +46,18 @@ def prune(
             "service waits meanwhile. Without it the database uses the room again.",
         ),
     ] = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Delete devices' answers to old rollouts, which are most of the log, and keep their counts.
 
     Afterwards `rollout status` shows of such a rollout how many devices gave which answer, and not
     which ones. A rollout that is not over is never touched. Make a backup first: what is deleted
-    is in no other place."""
+    is in no other place. On a terminal it asks before."""
     if vacuum:
         home_of(ctx, "--vacuum")
+    if not (yes or dry_run) and sys.stdin.isatty():
+        _confirm(ctx, older_than)
     with progress() as tell, door(ctx, tell) as there:
         call = calls.PRUNABLE if dry_run else calls.PRUNE_LOG
         found = ask(there, call, older_than=older_than)
@@ -61,6 +65,16 @@ def prune(
         with opened_store(ctx) as store:
             store.vacuum()
     _print(found, older_than, dry_run, as_json)
+
+
+def _confirm(ctx: typer.Context, older_than: int) -> None:
+    with door(ctx) as there:
+        found = ask(there, calls.PRUNABLE, older_than=older_than)
+    if not found:
+        return
+    answers = plural(sum(one.answers for one in found), "answer")
+    over = f"{plural(len(found), 'rollout')} over for more than {span(older_than)}"
+    typer.confirm(f"Delete {answers} to {over}?", abort=True, err=True)
 
 
 def _print(found: list[PrunedRollout], older_than: int, dry_run: bool, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """`modelwave recover`: brings the controller past the order numbers of its devices."""
 
+import sys
 import time
 from dataclasses import asdict
 from typing import Annotated
@@ -22,7 +23,12 @@ def recover(
         typer.Argument(metavar="MODEL", show_default="shows all", help="Name of the model."),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Go on above the devices' numbers; without it, show them.")
+        bool,
+        typer.Option(
+            "--yes",
+            help="Go on above the devices' numbers; without it, show them. With --restored: do not "
+            "ask.",
+        ),
     ] = False,
     to: Annotated[
         int | None,
@@ -31,7 +37,9 @@ def recover(
     restored: Annotated[
         bool,
         typer.Option(
-            "--restored", help="Say that the database was restored by other means, as pg_restore."
+            "--restored",
+            help="Say that the database was restored by other means, as pg_restore: no order is "
+            "signed before its model is recovered, and all access tokens end.",
         ),
     ] = False,
     as_json: JsonOption = False,
@@ -41,16 +49,12 @@ def recover(
     Devices refuse orders that are not above their last one. Start the service first and let the
     devices report; then compare the numbers, and confirm each model with --yes.
     """
-    if model is None and (yes or to is not None):
+    if model is None and ((yes and not restored) or to is not None):
         raise typer.BadParameter("name the MODEL to recover; without it, numbers are only shown")
     if model is not None and restored:
         raise typer.BadParameter("--restored is for all models: give it without MODEL")
     if restored:
-        home_of(ctx, "--restored")
-        from modelwave_controller.operations.recover import note_restored  # slow to import
-
-        with opened_store(ctx) as store:
-            note_restored(store, time.time(), actor())
+        _note_restored(ctx, yes, as_json)
     done = None
     with door(ctx) as there:
         if model is None:
@@ -66,6 +70,22 @@ def recover(
     if done is not None:
         say(f"the next order of [bold]{safe(done.numbers.model)}[/] is {done.next}")
     _show(found, to)
+
+
+def _note_restored(ctx: typer.Context, yes: bool, as_json: bool) -> None:
+    home_of(ctx, "--restored")
+    from modelwave_controller.operations.recover import note_restored  # slow to import
+
+    if not yes and sys.stdin.isatty():
+        question = "All access tokens end, and no order is signed before its model is recovered."
+        typer.confirm(f"{question} Was the database restored?", abort=True, err=True)
+    with opened_store(ctx) as store:
+        ended = note_restored(store, time.time(), actor())
+    if not as_json:
+        say(
+            f"noted that the database was restored; {plural(ended, 'access token')} ended: make "
+            "new ones with `modelwave token create`. The service makes the home's own anew."
+        )
 
 
 def _show(found: list[Numbers], to: int | None) -> None:

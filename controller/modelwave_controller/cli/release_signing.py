@@ -12,9 +12,10 @@ from modelwave_controller.cli.options import (
     JsonOption,
     ModelArgument,
     PassphraseFileOption,
+    YesOption,
     home_of,
 )
-from modelwave_controller.cli.signing_keys import KeysOption, YesOption
+from modelwave_controller.cli.signing_keys import KeysOption
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.phrases import plural
 from modelwave_controller.releases import resigning

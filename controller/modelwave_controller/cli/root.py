@@ -10,8 +10,14 @@ from modelwave_controller import disk
 from modelwave_controller.cli import draft_view, signing_keys
 from modelwave_controller.cli.draft_view import RootOption, Shown
 from modelwave_controller.cli.noting import note
-from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, home_of, path
-from modelwave_controller.cli.signing_keys import KeysOption, YesOption
+from modelwave_controller.cli.options import (
+    JsonOption,
+    PassphraseFileOption,
+    YesOption,
+    home_of,
+    path,
+)
+from modelwave_controller.cli.signing_keys import KeysOption
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.rollout.events import RootPublished
 from modelwave_controller.terminal import facts, print_json, safe, say, show

@@ -18,11 +18,12 @@ from modelwave_controller.cli.draft_view import RootOption, Shown
 from modelwave_controller.cli.options import (
     JsonOption,
     PassphraseFileOption,
+    YesOption,
     duration,
     home_of,
     path,
 )
-from modelwave_controller.cli.signing_keys import KeysOption, YesOption
+from modelwave_controller.cli.signing_keys import KeysOption
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.trust import drafts
 

@@ -20,7 +20,6 @@ KeysOption = Annotated[
         parser=key_options.key,
     ),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def opened(names: Sequence[str], passphrase_file: Path | None) -> list[Signer]:

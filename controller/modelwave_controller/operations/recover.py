@@ -100,13 +100,12 @@ def recover(
         return floor
 
 
-def note_restored(store: Store, now: float, actor: str = "") -> list[str]:
+def note_restored(store: Store, now: float, actor: str = "") -> int:
     """Notes that the database was restored without `modelwave restore`: no order is signed before
-    its model is recovered, and all access tokens are revoked. Returns the models."""
-    models = snapshot.note_restored(store, now, now, actor)
+    its model is recovered, and all access tokens are revoked. Returns how many these were."""
+    snapshot.note_restored(store, now, now, actor)
     with store.write() as connection:
-        tokens.revoke_all(connection, now, actor, tokens.RESTORED)
-    return models
+        return tokens.revoke_all(connection, now, actor, tokens.RESTORED)
 
 
 def require_not_behind(found: Comparison, model: str) -> None:

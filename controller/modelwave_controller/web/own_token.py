@@ -12,8 +12,7 @@ from modelwave_controller.people.local_token import NAME, local_token
 from modelwave_controller.rollout.lines import SERVICE
 from modelwave_controller.storage.store import Store
 
-LOOK_SECONDS = 6 * 3600.0  # it is renewed days before it expires
-AGAIN_SECONDS = 60.0  # after a try that failed
+LOOK_SECONDS = 60.0  # `token revoke` and `recover --restored` may have ended it
 FIRST_SECONDS = 2.0  # for which a start waits for the first try
 
 logger = logging.getLogger(__name__)
@@ -26,9 +25,9 @@ async def kept(home: Home, store: Store, clock: Callable[[], float]) -> AsyncIte
 
     async def keep() -> None:
         while True:
-            valid = await asyncio.to_thread(_is_valid, home, store, clock)
+            await asyncio.to_thread(_renew, home, store, clock)
             tried.set()
-            await asyncio.sleep(LOOK_SECONDS if valid else AGAIN_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
 
     keeping = asyncio.create_task(keep())
     try:
@@ -40,11 +39,9 @@ async def kept(home: Home, store: Store, clock: Callable[[], float]) -> AsyncIte
         keeping.cancel()
 
 
-def _is_valid(home: Home, store: Store, clock: Callable[[], float]) -> bool:
+def _renew(home: Home, store: Store, clock: Callable[[], float]) -> None:
     """A service goes on without it: people may have tokens of their own."""
     try:
         local_token(home, store, clock(), SERVICE)
     except (ModelwaveError, OSError) as error:
         logger.warning("the home's own access token, %s: %s", NAME, error)
-        return False
-    return True
