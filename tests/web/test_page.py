@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -12,11 +13,13 @@ import pytest
 from modelwave_controller.operations import history
 from modelwave_controller.people import tokens
 from modelwave_controller.people.roles import ROLES
+from modelwave_controller.results.rollouts import StageRow
 from modelwave_controller.rollout.plan import make_plan
 from modelwave_controller.rollout.state import HELD
-from modelwave_controller.web.page import sessions
+from modelwave_controller.web.page import sessions, tiles
 from tests.controller.observing_fleet import ObservingFleet, judging
 from tests.controller.rollout_world import World, newest, quick
+from tests.controller.shown_status import STATUS
 from tests.web.page_reader import PageReader
 from tests.web.served import served, served_to_tokens
 from tests.web.shelved import shelve_keywords
@@ -132,6 +135,13 @@ def test_the_rollout_says_what_it_waits_for_and_what_its_gates_found(reader: Pag
     assert 'aria-current="step"' in page
     assert page.count('class="spark"') == 2
     assert 'class="interval"' in page
+
+
+@pytest.mark.parametrize(("final", "word"), [(False, "open"), (True, "over")])
+def test_a_way_back_that_has_ended_is_not_open(final: bool, word: str) -> None:
+    back = StageRow("way back", 2, 0, 2, 0, 0, 0, 0, 0, "", "")
+    shown = replace(STATUS, final=final, rows=[*STATUS.rows, back])
+    assert [rung.word for rung in tiles.ladder(shown)] == ["pending", "not opened", word]
 
 
 def test_a_name_from_outside_is_escaped(reader: PageReader) -> None:

@@ -13,6 +13,7 @@ from modelwave_controller.results.rollouts import GateRow, SeriesPoint, StageRow
 
 MAX_TARGETS = 5  # of a gate: the worst; the others are counted
 NONE = "–"
+NOT_OPENED = "not opened"
 
 # The counts of a stage as they are named; a count of 0 is left out.
 _COUNTS = (
@@ -29,7 +30,8 @@ _COUNTS = (
 
 
 class Rung(NamedTuple):
-    """A stage of the ladder. `word`: what its gate says, or "not opened"."""
+    """A stage of the ladder, or the way back. `word`: what its gate says; without one how far it
+    has come."""
 
     row: StageRow
     word: str
@@ -68,17 +70,17 @@ class Tile(NamedTuple):
 def ladder(status: Status) -> list[Rung]:
     opened = [bool(row.devices or row.gate or row.reason) for row in status.rows]
     newest = max((n for n, is_open in enumerate(opened) if is_open), default=-1)
+    word = "over" if status.final else "open"
     return [
-        _rung(row, opened[number], number == newest and not status.final)
+        _rung(row, word if opened[number] else NOT_OPENED, number == newest and not status.final)
         for number, row in enumerate(status.rows)
     ]
 
 
-def _rung(row: StageRow, is_open: bool, newest: bool) -> Rung:
+def _rung(row: StageRow, word: str, newest: bool) -> Rung:
     counts = [(words, int(getattr(row, field))) for words, field in _COUNTS]
     counts = [(words, number) for words, number in counts if number]
-    word = row.gate or ("open" if is_open else "not opened")
-    return Rung(row, word, newest, bars.svg(counts), counts)
+    return Rung(row, row.gate or word, newest, bars.svg(counts), counts)
 
 
 def tiles(status: Status) -> list[Tile]:
