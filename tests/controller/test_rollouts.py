@@ -708,3 +708,21 @@ def test_on_postgresql_a_release_comes_and_a_bad_one_goes(tmp_path: Path) -> Non
         assert newest(world).status == REVERTED
         first = world.release(1)[TARGET].digest
         assert {o["manifest"] for o in map(world.ordered, world.devices.values()) if o} == {first}
+
+
+def test_the_devices_that_are_silent_are_named_as_soon_as_their_rollout_is_held(
+    tmp_path: Path,
+) -> None:
+    """The clock that people are shown is not behind that of the decision."""
+    with closing(World(tmp_path, devices=7)) as world:
+        world.start(2, quick(100, stage={"deadline_seconds": 10}))
+        world.tick()
+        silent, *others = world.devices.values()
+        world.answer("SUCCEEDED", others)
+        while newest(world).status != HELD:
+            world.now += 0.7
+            world.tick()
+        found = seen(world)
+    assert "1 of 7 devices silent" in found.why
+    assert [(one.device, one.outcome) for one in found.problems] == [(silent.name, "silent")]
+    assert [row.silent for row in found.rows] == [1]

@@ -160,6 +160,8 @@ class Ticker:
                 for r in due
             ]
             taken = [step.take() for step in steps]
+            if any(taken):
+                self._clock.store(connection)
             if FINISH in taken:
                 self._settle(connection, now, reading)
             return any(taken)

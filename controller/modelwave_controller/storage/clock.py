@@ -1,7 +1,7 @@
 """Stores the rollout clock, and the operator's word that the wall clock is right.
 
-It is stored every few seconds and with each change of a doubt; between that it is in memory. A
-service that is killed loses these seconds of a soak, no more.
+It is stored every few seconds, with each decision of a rollout, so that nobody is shown a time
+before it, and with each change of a doubt; between that it is in memory. A service that is killed loses these seconds of a soak, no more.
 """
 
 from typing import NamedTuple
@@ -50,11 +50,17 @@ class Keeper:
         if found.doubt and not last.doubt:
             self._doubt_event = _newest_id(connection) if first else 0
         due = found.seconds >= self._stored_at + STORED_SECONDS
-        if first or due or found.doubt != last.doubt:
-            _store(connection, found, self._doubt_event)
-            self._stored_at = found.seconds
         self._last, self._steady, self._accepts = found, steady, row.accepts
+        if first or due or found.doubt != last.doubt:
+            self.store(connection)
         return found
+
+    def store(self, connection: Connection) -> None:
+        """Stores the reading of the last tick."""
+        assert self._last is not None, "there was a tick"
+        values = self._last._asdict()
+        connection.execute(update(clock).values(**values, doubt_event=self._doubt_event))
+        self._stored_at = self._last.seconds
 
     def _newest(self, connection: Connection, row: Stored, first: bool, doubted: bool) -> float:
         """Returns the time of the newest event that the wall clock must not be behind, in Unix
@@ -88,10 +94,6 @@ def accept(connection: Connection, now: float, reason: str) -> None:
             accepted_event=_newest_id(connection),
         )
     )
-
-
-def _store(connection: Connection, found: Reading, doubt_event: int) -> None:
-    connection.execute(update(clock).values(**found._asdict(), doubt_event=doubt_event))
 
 
 def _newest_event(connection: Connection, after: int, until: int | None = None) -> float:
