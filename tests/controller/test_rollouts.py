@@ -304,9 +304,12 @@ def test_a_bad_release_is_taken_back_with_a_higher_sequence(world: World) -> Non
     assert order.seq == highest + 2
     assert order.slots == rollout.stages[0].orders[0].slots
     assert order.release.release == 1
+    awaited = f"--target {TARGET} --not-on 1` names those that are awaited"
+    assert awaited in seen(world).next
     world.answer("SUCCEEDED", world.devices.values())
     world.tick()
     assert newest(world).status == REVERTED
+    assert "awaited" not in seen(world).next
     assert {o["manifest"] for o in map(world.ordered, world.devices.values()) if o} == {
         order.release.manifest
     }

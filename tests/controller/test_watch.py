@@ -101,6 +101,9 @@ def test_what_the_broker_has_not_taken_is_told(world: World) -> None:
     world.start(1)
     world.tick()
     assert seen(world).warnings == ["2 topics not yet acknowledged by the broker"]
+    rollouts.abort(world.store, "1", "", world.now)
+    [warning] = seen(world).warnings
+    assert "opened slots get their order once it is back: `modelwave rollout revert 1`" in warning
 
 
 def test_soaking_it_says_when_the_next_stage_opens(world: World) -> None:

@@ -185,14 +185,20 @@ def _find_others(rollout: Rollout, others: list[Problem]) -> str:
     if any(one.outcome not in (SILENT, REFUSED) for one in others):
         found.append(f"`modelwave rollout log {rollout.id} --answers` has all answers")
     if any(one.outcome in (SILENT, REFUSED) for one in others):
-        created = rollout.created
-        releases = created.previous if rollout.back else created.releases
-        found += [
-            f"`modelwave device list --model {rollout.model} --target {target} --not-on "
-            f"{release.release}` names silent ones too"
-            for target, release in sorted(releases.items())
-        ]
+        found += [f"{command} names silent ones too" for command in _not_there(rollout)]
     return "; ".join(found)
+
+
+def _not_there(rollout: Rollout) -> list[str]:
+    """Returns the commands that name the devices that do not run what the rollout's newest orders
+    say."""
+    created = rollout.created
+    releases = created.previous if rollout.back else created.releases
+    return [
+        f"`modelwave device list --model {rollout.model} --target {target} --not-on "
+        f"{release.release}`"
+        for target, release in sorted(releases.items())
+    ]
 
 
 def _times(connection: Connection, now: float, found: State, model: str) -> Times:
@@ -228,7 +234,13 @@ def _warnings(rollout: Rollout, problem: str, left: int) -> list[str]:
     if problem and (waits or left):
         found.append(problem)
     if left:
-        found.append(f"{plural(left, 'topic')} not yet acknowledged by the broker")
+        told = f"{plural(left, 'topic')} not yet acknowledged by the broker"
+        if rollout.status == state.ABORTED:
+            told += (
+                "; opened slots get their order once it is back: `modelwave rollout revert "
+                f"{rollout.id}` orders what ran before"
+            )
+        found.append(told)
     return found
 
 
@@ -292,13 +304,21 @@ def _why(
     so_far = facts(rollout, known, *times[1:])
     made = decide(rollout.created.plan, so_far, times.clock)
     if rollout.back is not None:
-        return f"{rollout.reason}; {_back(rollout, known, False)}", made.next
+        why = f"{rollout.reason}; {_back(rollout, known, False)}"
+        return why, "; ".join([made.next, *_awaited(rollout, known)])
     if rollout.status == state.PAUSED:
         return f"{rollout.reason}; {made.reason}", made.next
     by_gate = rollout.status == state.HELD and rollout.held_by == "gate"
     if by_gate and made.gate and made.gate.verdict in (PASS, PENDING):
         return f"{rollout.reason}; now {made.gate.reason}", made.next
     return made.reason, made.next
+
+
+def _awaited(rollout: Rollout, known: Population) -> list[str]:
+    """Returns how to see the devices that have not answered on the way back."""
+    if rollout.back is None or not known.answers(rollout, None).pending:
+        return []
+    return [f"{command} names those that are awaited" for command in _not_there(rollout)]
 
 
 def _why_over(rollout: Rollout, known: Population) -> str:

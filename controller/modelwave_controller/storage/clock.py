@@ -1,7 +1,8 @@
 """Stores the rollout clock, and the operator's word that the wall clock is right.
 
 It is stored every few seconds, with each decision of a rollout, so that nobody is shown a time
-before it, and with each change of a doubt; between that it is in memory. A service that is killed loses these seconds of a soak, no more.
+before it, and with each change of a doubt; between that it is in memory. A service that is killed
+loses these seconds of a soak, no more.
 """
 
 from typing import NamedTuple
