@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from modelwave_controller.load.connection import Connection, User
 from modelwave_controller.load.device import SimulatedDevice
@@ -75,6 +76,7 @@ class Honest:
             self._loop.call_soon_threadsafe(connection.abort, "the end")
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.run_until_complete(_ended(asyncio.all_tasks(self._loop)))
         self._loop.close()
 
     async def _connect(self) -> None:
@@ -109,3 +111,10 @@ class Honest:
             for number in list(device.sent) if device else ():
                 if device and number <= newest:
                     self.late.append(now - device.sent.pop(number))
+
+
+async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
+    """Ends what Ctrl-C left under way."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
