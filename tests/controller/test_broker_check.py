@@ -127,6 +127,13 @@ def test_address_that_does_not_answer_is_named(tmp_path: Path) -> None:
     assert list(found) == [f"connect to 127.0.0.1:{away}", "clients without a user"]
 
 
+def test_user_that_the_broker_does_not_let_in_is_named_as_what_helps() -> None:
+    with embedded(settings_with_users()) as host:
+        [(_, finding)] = missing(host.port, user="controller", password="wrong").items()
+    assert finding.seen == "it refused the connection: Not authorized"
+    assert finding.mend == "set user and password_file under [broker] in controller.toml"
+
+
 def test_two_brokers_that_share_nothing_are_no_cluster(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with (

@@ -95,7 +95,7 @@ def test_broker_that_is_not_connected_is_said_and_presence_is_unknown(
         ran = run(*command.split())
         words = " ".join((ran.out + ran.err).split())
         assert "has not been connected to the broker for 1" in words, command
-        assert f"since {since}; start the broker" in words, command
+        assert f"since {since}, its log says why; start the broker" in words, command
     found = run("fleet", "status", "--json").json()
     assert (found["service_runs"], found["link"]["connected"], found["online"]) == (
         True,

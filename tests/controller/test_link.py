@@ -275,7 +275,7 @@ def test_with_a_wrong_password_it_is_not_connected_and_says_so(
     ):
         poll(lambda: "refused the connection" in caplog.text)
         assert not ours.connected()
-        assert "Not authorized" in caplog.text
+        assert "Not authorized: set user and password_file under [broker]" in caplog.text
 
 
 def test_with_the_right_password_it_may_do_its_work() -> None:

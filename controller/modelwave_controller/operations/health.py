@@ -55,7 +55,8 @@ class Health(NamedTuple):
             return f"no service has led for {long}: start `modelwave serve`"
         return (
             f"the service ({lease.described(self.leader)}) has not been connected to the broker "
-            f"for {long}; start the broker, or correct [broker] in controller.toml"
+            f"for {long}, its log says why; start the broker, or correct [broker] in "
+            "controller.toml"
         )
 
     def _long(self, since: float) -> str:

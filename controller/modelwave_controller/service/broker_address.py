@@ -8,6 +8,15 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import BrokerSettings, Home
 from modelwave_shared.authorities import Authorities, UnusableFile
 
+# What brokers say of a user that they do not let in, as paho tells it.
+_NO_ENTRY = ("Not authorized", "Bad user name or password")
+
+
+def mend_of(refusal: str) -> str:
+    """Returns what lets the controller in after a refusal that ends with the broker's reason; "" if
+    its user is not the reason."""
+    return "set user and password_file under [broker]" if refusal.endswith(_NO_ENTRY) else ""
+
 
 @dataclass(frozen=True)
 class ServiceBroker:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from modelwave_controller.phrases import plural
 from modelwave_controller.service import broker_rules
-from modelwave_controller.service.broker_address import ServiceBroker
+from modelwave_controller.service.broker_address import ServiceBroker, mend_of
 from modelwave_controller.service.broker_probe import Probe, ProbeError
 from modelwave_controller.service.broker_rules import Device, Finding
 from modelwave_shared.authorities import Authorities
@@ -92,8 +92,8 @@ class Check:
             with Probe(self.broker, place):
                 return Finding(f"connect to {where}", True, "it lets the controller in")
         except ProbeError as error:
-            mends = "start the broker, or correct [broker] in controller.toml"
-            return Finding(f"connect to {where}", False, str(error), mends)
+            mend = mend_of(str(error)) or "start the broker, or correct [broker]"
+            return Finding(f"connect to {where}", False, str(error), f"{mend} in controller.toml")
 
     def _client_ids(self) -> Finding:
         with self.connect() as first, self.connect() as second:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from modelwave_controller.service.broker_address import ServiceBroker
+from modelwave_controller.service.broker_address import ServiceBroker, mend_of
 from modelwave_controller.service.client import Client
 from modelwave_controller.service.heard import Heard
 from modelwave_controller.storage.outbox import Message
@@ -293,7 +293,9 @@ class Connection:
     ) -> None:
         if reason.is_failure:
             self.refused = True
-            self.link.say(f"the broker refused the connection: {reason}")
+            told = f"the broker refused the connection: {reason}"
+            mend = mend_of(told)
+            self.link.say(f"{told}: {mend} in controller.toml" if mend else told)
             return
         if self._hearing:
             client.subscribe([(topic, 1) for topic in self._hearing])
