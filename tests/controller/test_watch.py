@@ -384,9 +384,13 @@ def test_watching_right_after_a_revert_was_asked_for_does_not_end_as_finished(
 
 
 @pytest.mark.parametrize("timeout", ["0", "0s"])
-def test_watching_ends_after_its_timeout(world: World, timeout: str) -> None:
+def test_watching_ends_after_its_timeout(
+    world: World, timeout: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     world.start(1)
     assert run(world, "rollout", "watch", "--timeout", timeout) == 7
+    told = "the time is over and rollout 1 is NEW: `modelwave rollout watch 1` follows it on\n"
+    assert capsys.readouterr().err == told
 
 
 def test_watching_sleeps_no_longer_than_its_timeout(

@@ -149,10 +149,15 @@ def _next_steps(numbers: Numbers, to: int | None) -> list[str]:
     first = f"first {safe(numbers.first)}, then " if numbers.first else ""
     for running in numbers.runs:
         target = safe(running.target)
-        lines.append(
+        start = f"`modelwave rollout start {name} {running.release} --target {target}`"
+        told = (
             f"{name}: {plural(running.devices, 'device')} of {target} run release "
-            f"{running.release}, which this database did not bring there. To keep it, {first}"
-            f"`modelwave rollout start {name} {running.release} --target {target}`: they answer at "
-            "once."
+            f"{running.release}, which this database did not bring there"
+        )
+        lines.append(
+            f"{told}. Once it is recovered they go to the release that this database has for "
+            f"them; {first}{start} brings them back."
+            if numbers.due
+            else f"{told}. To keep it, {first}{start}: those that still run it answer at once."
         )
     return lines

@@ -28,7 +28,7 @@ from modelwave_controller.cli.view import show_heading
 from modelwave_controller.interruption import Interrupted
 from modelwave_controller.results.rollouts import Entry, Status
 from modelwave_controller.rollout import answer_words, statuses
-from modelwave_controller.terminal import console, print_json, show, table
+from modelwave_controller.terminal import console, print_json, say, show, table
 
 app = typer.Typer(no_args_is_help=True)
 # They bring what plans, pages and logs need, which no other command here does.
@@ -126,6 +126,9 @@ def watch(
             last = _follow(read, interval, as_json, inf if timeout is None else timeout)
         except Interrupted as error:
             return error.exit_code
+    if last.status not in EXIT_CODES:
+        again = f"`modelwave rollout watch {last.rollout}` follows it on"
+        say(f"the time is over and rollout {last.rollout} is {last.status}: {again}", stderr=True)
     return EXIT_CODES.get(last.status, GOES_ON)
 
 
