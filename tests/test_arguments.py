@@ -94,6 +94,7 @@ def test_number_that_a_command_cannot_do_with_is_refused_in_one_line(
 @pytest.mark.parametrize(
     ("main", "what", "one"),
     [
+        (boards.main, "part", "lfs2"),
         (floods.main, "scene", "mosquitto-messages"),
         (fuzz.main, "target", "envelope"),
         (histories.main, "course", "promoted"),

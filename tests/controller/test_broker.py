@@ -475,7 +475,7 @@ def test_missing_credentials_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.7", "example.org", "127.0.0.1.x"])
 def test_open_broker_on_another_address_than_loopback_is_refused(host: str) -> None:
-    with pytest.raises(BrokerError, match="give it credentials, or listen on 127"):
+    with pytest.raises(BrokerError, match="give it users with --users, or listen on 127"):
         EmbeddedBrokerSettings(host=host)
 
 

@@ -34,7 +34,7 @@ class EmbeddedBrokerSettings:
         if self.users is None and not is_loopback(self.host):
             raise BrokerError(
                 f"without credentials the broker listens on this machine only, and {self.host!r}"
-                " is not a loopback address: give it credentials, or listen on 127.0.0.1"
+                " is not a loopback address: give it users with --users, or listen on 127.0.0.1"
             )
         if (self.users is None) != (self.acl is None):
             raise BrokerError(

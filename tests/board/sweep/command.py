@@ -14,7 +14,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from tests.arguments import whole
+from tests.arguments import one_of, whole
 from tests.board.sweep import compiled
 from tests.board.sweep.cuts import Count, Sweep
 from tests.board.sweep.lives import FILESYSTEMS, Lives
@@ -141,7 +141,7 @@ def _parser():
         "what",
         nargs="*",
         metavar="WHAT",
-        choices=[[], *FILESYSTEMS, *SCENES, *ALL],
+        type=one_of([*FILESYSTEMS, *SCENES, *ALL], "part"),
         help=f"{', '.join(FILESYSTEMS)}, a scene, or both as {ALL[1]}; all, if none is named",
     )
     return parser
