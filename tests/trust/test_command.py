@@ -66,7 +66,7 @@ def test_one_without_figures_has_failed(capsys: pytest.CaptureFixture[str]) -> N
 def test_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["nothing"], [Sweep("good", "", ())])
-    assert "no sweep nothing; there are good" in capsys.readouterr().err
+    assert "nothing: no such sweep; there are good" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_what_runs_and_prints_the_figures_that_there_are(tmp_path: Path) -> None:
