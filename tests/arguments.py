@@ -19,6 +19,20 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     return read
 
 
+def add_names(
+    parser: argparse.ArgumentParser, dest: str, names: Iterable[str], what: str, metavar: str = ""
+) -> None:
+    """Adds the arguments that name some of `names`, `what` each; none are all of them."""
+    known = list(names)
+    parser.add_argument(
+        dest,
+        nargs="*",
+        type=one_of(known, what),
+        metavar=metavar or what.upper(),
+        help=f"of {', '.join(known)}; all, if none is named",
+    )
+
+
 def one_of(names: Iterable[str], what: str) -> Callable[[str], str]:
     """Returns the `type` of an argument that is one of the names; `what`: what has them."""
     known = list(names)

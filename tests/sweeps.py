@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterable
 
-from tests.arguments import one_of
+from tests.arguments import add_names
 from tests.ending import INTERRUPTED, end_at_sigterm, was_sigterm
 
 # {sweep: the module that runs it}; each ends with a line of what it did (docs/testing.md).
@@ -27,13 +27,7 @@ SWEEPS = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.sweeps", description="Run sweeps, long.")
-    parser.add_argument(
-        "sweeps",
-        nargs="*",
-        type=one_of(SWEEPS, "sweep"),
-        metavar="SWEEP",
-        help=f"of {', '.join(SWEEPS)}",
-    )
+    add_names(parser, "sweeps", SWEEPS, "sweep")
     names = parser.parse_args().sweeps or list(SWEEPS)
     said: dict[str, str] = {}
     good, is_ended = 0, False

@@ -31,7 +31,7 @@ from benchmarks.scale.shipped import shipped
 from modelwave_controller.broker import hash_password
 from modelwave_controller.demo.processes import Processes, processes
 from modelwave_controller.interruption import Interrupted
-from tests.arguments import one_of, whole
+from tests.arguments import add_names, whole
 from tests.controller.rollout_world import World
 from tests.day import flooder
 from tests.day.honest import Honest
@@ -171,13 +171,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.day.floods", description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=whole(2), default=SECONDS, help="of each flood")
     parser.add_argument("--devices", type=whole(1), default=DEVICES, help="that are honest")
-    parser.add_argument(
-        "scenes",
-        nargs="*",
-        type=one_of(SCENES, "scene"),
-        metavar="BROKER-FLOOD",
-        help=", ".join(SCENES),
-    )
+    add_names(parser, "scenes", SCENES, "scene", "BROKER-FLOOD")
     given = parser.parse_args()
     found: dict[str, Found] = {}
     is_ended = False

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.arguments import one_of, whole
+from tests.arguments import add_names, whole
 from tests.ending import INTERRUPTED
 from tests.fuzz import corpora, scratch
 from tests.fuzz.running import BY_CTRL_C, Ended, fuzz
@@ -57,7 +57,7 @@ def _one(target: Target, case: Path) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tests.fuzz", description="Make up inputs.")
-    parser.add_argument("targets", nargs="*", type=one_of(TARGETS, "target"), metavar="TARGET")
+    add_names(parser, "targets", TARGETS, "target")
     parser.add_argument("--runs", type=whole(1, MOST), default=RUNS, help="of each target")
     parser.add_argument(
         "--seconds", type=whole(0, MOST), default=0, help="of each target; 0: all its runs"

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
-from tests.arguments import one_of, whole
+from tests.arguments import add_names, whole
 from tests.ending import INTERRUPTED
 from tests.histories.broker import Troubles
 from tests.histories.courses import COURSES
@@ -72,13 +72,7 @@ def main() -> int:
     parser.add_argument("--step", type=whole(1), default=1, help="every N-th point")
     parser.add_argument("--processes", type=whole(1), help="the cores, if not given")
     parser.add_argument("--play", metavar="HISTORY", help="one history, as it was printed")
-    parser.add_argument(
-        "courses",
-        nargs="*",
-        type=one_of(COURSES, "course"),
-        metavar="COURSE",
-        help=", ".join(COURSES),
-    )
+    add_names(parser, "courses", COURSES, "course")
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
     if given.play:

@@ -19,7 +19,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
-from tests.arguments import one_of, whole
+from tests.arguments import add_names, whole
 from tests.ending import INTERRUPTED
 from tests.inject import agent_scenes, kills, proof, service
 from tests.inject.agent_scenes import SCENES
@@ -156,9 +156,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.inject", description=__doc__, formatter_class=form
     )
-    parser.add_argument(
-        "parts", nargs="*", type=one_of(PARTS, "part"), metavar="PART", help=", ".join(PARTS)
-    )
+    add_names(parser, "parts", PARTS, "part")
     parser.add_argument("--scene", action="append", choices=SCENES, help="of the agent")
     parser.add_argument("--point", action="append", type=_point, help="such as write:1:EIO")
     parser.add_argument("--points", type=whole(0), default=POINTS, help="of each scene; 0: all")

@@ -12,7 +12,7 @@ from modelwave_controller.judge.compare import Pair
 from modelwave_controller.judge.devices import Observed, arm, fold, fold_before
 from modelwave_controller.judge.levels import judge
 from modelwave_controller.judge.verdicts import PASS
-from tests.arguments import one_of, whole
+from tests.arguments import add_names, whole
 from tests.ending import INTERRUPTED
 from tests.judge import evidence
 from tests.judge.rollouts import Fleet, Plan, false_fails, interval, play
@@ -258,10 +258,7 @@ TABLES = (good, worlds, held, halt, finish, rollbacks, target, silence, unlabell
 
 def main():
     parser = argparse.ArgumentParser(prog="make judge", description=__doc__)
-    names = [table.__name__ for table in TABLES]
-    parser.add_argument(
-        "tables", nargs="*", type=one_of(names, "table"), metavar="TABLE", help=", ".join(names)
-    )
+    add_names(parser, "tables", (table.__name__ for table in TABLES), "table")
     parser.add_argument(
         "--runs", type=whole(LEAST_RUNS), default=2000, help="rollouts of four quantities"
     )

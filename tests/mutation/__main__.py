@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-from tests.arguments import one_of, whole
+from tests.arguments import add_names, whole
 from tests.ending import INTERRUPTED, end_at_sigterm
 from tests.mutation.covering import Covering, covering
 from tests.mutation.mutants import Mutant, mutants
@@ -50,13 +50,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.mutation", description="Mutate what decides.")
     parser.add_argument("--workers", type=whole(1), default=2, help="processes side by side")
     parser.add_argument("--every", type=whole(1), default=1, help="every N-th mutant alone")
-    parser.add_argument(
-        "parts",
-        nargs="*",
-        type=one_of(PARTS, "part"),
-        metavar="PART",
-        help=f"of {', '.join(PARTS)}",
-    )
+    add_names(parser, "parts", PARTS, "part")
     given = parser.parse_args()
     if stale := gone(explained()):
         sys.exit(f"survivors.toml: no line of {stale[0].path} is now: {stale[0].before}")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.arguments import one_of
+from tests.arguments import add_names
 from tests.ending import INTERRUPTED
 from tests.trust.figures import told
 from tests.trust.sweeps import SWEEPS, Sweep
@@ -110,14 +110,7 @@ def _options(arguments: Sequence[str] | None, sweeps: Sequence[Sweep]) -> argpar
     parser = argparse.ArgumentParser(
         prog="python -m tests.trust", description=__doc__, formatter_class=form
     )
-    known = sorted(sweep.name for sweep in sweeps)
-    parser.add_argument(
-        "names",
-        nargs="*",
-        type=one_of(known, "sweep"),
-        metavar="NAME",
-        help="all, if none is given",
-    )
+    add_names(parser, "names", sorted(sweep.name for sweep in sweeps), "sweep")
     parser.add_argument("--list", action="store_true", help="print the names of the sweeps")
     return parser.parse_args(arguments)
 
